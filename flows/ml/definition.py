@@ -1,0 +1,130 @@
+"""What a dataset and a model are made of: the types their files fill in.
+
+Pure types: a dataset file (``flows/datasets``) and a model file (``flows/models``) are values of these classes and
+nothing else, so that all that is particular to a model can be read in one place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+Parameter = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A target encoding: the mean of the target over rows with the same ``keys``, shrunk towards the overall mean.
+
+    ``keys`` are columns of the raw rows or names of ``Features.derived``. ``prior`` is the weight of the overall mean,
+    in rows.
+    """
+
+    keys: tuple[str, ...]
+    prior: int = 10
+
+
+@dataclass(frozen=True)
+class Features:
+    """How raw rows become the model matrix. Every name is known before the ride."""
+
+    columns: tuple[str, ...]
+    encodings: tuple[Encoding, ...]
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of the rows the gate looks at on its own.
+
+    ``label`` gives every row the name of its part. ``matters``: a part that is worse by an interval wholly beyond
+    ``margin`` (minutes) refuses the candidate; other slices are shown, not judged.
+    """
+
+    name: str
+    label: pl.Expr
+    matters: bool = False
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """When a candidate may replace the champion. Errors and margins are RMSE in minutes."""
+
+    margin: float
+    min_rows: int
+    min_slice_rows: int
+    max_champion_age: int
+    confidence: float = 0.95
+    resamples: int = 2_000
+    seed: int = 42
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything particular to one model.
+
+    ``target`` is an integer expression (seconds for a duration); predictions are ``target / target_unit`` in ``unit``.
+    ``scope`` keeps the rows the model is for, in training and in judging. ``inputs`` are the raw columns it needs to
+    predict. ``window`` is how many months it trains on at most.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    target: pl.Expr
+    target_unit: int
+    unit: str
+    scope: pl.Expr
+    inputs: tuple[str, ...]
+    features: Features
+    parameters: Mapping[str, Parameter]
+    rounds: int
+    seed: int
+    window: int
+    naive: tuple[tuple[str, ...], ...]
+    slices: tuple[Slice, ...]
+    gate: Gate
+
+
+Decision = Literal["promote", "keep", "refuse"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bootstrap interval, in the unit of the model."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SliceResult:
+    """The errors (RMSE) of one part of the judged rows; ``difference`` is candidate minus champion."""
+
+    slice: str
+    part: str
+    rows: int
+    naive: float
+    candidate: float
+    champion: float | None
+    difference: Interval | None
+    matters: bool
+    judged: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decided, why, and on what figures (RMSE and MAE in the unit of the model)."""
+
+    decision: Decision
+    reason: str
+    rows: int
+    rmse: float
+    mae: float
+    naive_rmse: float
+    champion_rmse: float | None = None
+    difference: Interval | None = None
+    slices: tuple[SliceResult, ...] = field(default_factory=tuple)
