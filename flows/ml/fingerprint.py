@@ -1,0 +1,104 @@
+"""What a retrain is identified by: the same fingerprint gives the same bytes, and never two versions."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from flows.ml.definition import Model
+
+FLOWS = Path(__file__).resolve().parent.parent
+LOCK = FLOWS / "requirements.txt"
+TRAINING_SOURCES = ("ml/definition.py", "ml/features.py", "ml/training.py", "ml/serving.py", "ml/baseline.py")
+"""The files, besides the model's own, that a trained model depends on; a test holds them to what training imports."""
+JUDGING_SOURCES = ("ml/evaluation.py", "ml/baseline.py")
+PACKAGES = ("numpy", "polars")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One month of a snapshot: where its rows are, and the sha256 of that object."""
+
+    month: str
+    address: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The months a retrain uses, fixed by their digests: ``train`` in order of time, and ``judge`` after them."""
+
+    dataset: str
+    train: tuple[Part, ...]
+    judge: Part
+
+    @property
+    def digest(self) -> str:
+        """Identifies the snapshot."""
+        return digest_of(asdict(self))
+
+    @property
+    def span(self) -> str:
+        """For people: the months trained on and the month judged by."""
+        first, last = self.train[0].month, self.train[-1].month
+        return f"{first if first == last else f'{first}..{last}'} → {self.judge.month}"
+
+
+def digest_of(value: object) -> str:
+    """The sha256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_digests(names: Iterable[str], folder: Path = FLOWS) -> Mapping[str, str]:
+    """The sha256 of files, by name."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sorted(names)}
+
+
+def model_file(model: Model) -> str:
+    """The file that defines a model, relative to ``flows``."""
+    return f"models/{model.name.replace('-', '_')}.py"
+
+
+def training(model: Model, snapshot: Snapshot) -> str:
+    """The fingerprint of a training: files it uses, parameters, seed, locked packages, snapshot.
+
+    Neither the commit nor the number of threads is part of it: a change of the README trains nothing.
+    """
+    return digest_of(
+        {
+            "files": dict(file_digests((*TRAINING_SOURCES, model_file(model), "datasets/taxi_zones.py"))),
+            "parameters": dict(model.parameters),
+            "rounds": model.rounds,
+            "seed": model.seed,
+            "packages": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
+            "snapshot": snapshot.digest,
+        }
+    )
+
+
+def decision(fingerprint: str, champion: int | None, champion_fingerprint: str | None, model: Model) -> str:
+    """The fingerprint of a decision: the training, the champion it is compared with, and the gate."""
+    return digest_of(
+        {
+            "training": fingerprint,
+            "champion": [champion, champion_fingerprint],
+            "gate": asdict(model.gate),
+            "files": dict(file_digests((*JUDGING_SOURCES, model_file(model)))),
+        }
+    )
+
+
+def installed() -> str:
+    """The packages a model's bytes depend on, as installed, for people to read."""
+    names = ("xgboost-cpu", "xgboost")
+    boosters = [f"{name} {v}" for name in names if (v := _version(name))]
+    return ", ".join([*boosters[:1], *(f"{name} {version(name)}" for name in PACKAGES)])
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return None

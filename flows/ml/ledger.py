@@ -1,0 +1,84 @@
+"""Promotions, append-only, in the lake: the truth about which version is the champion.
+
+Entry n of a model is the object ``ledger/<model>/<n>.json``, written only while that number is free. An entry names the
+head it was judged against; where the head has moved meanwhile its number is taken, and the writer must judge again.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from flows.ml.errors import TrainyardError
+from flows.ml.lake import Lake
+
+
+class HeadMoved(TrainyardError):
+    """Another promotion came first: what was judged against the former head must be judged again."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One promotion. ``version`` is MLflow's; ``champion`` the version it replaced; ``decision`` what it rests on."""
+
+    number: int
+    version: int
+    champion: int | None
+    fingerprint: str
+    decision: str
+    reason: str
+    operator: str
+    promoted_at: str
+
+
+def entries(lake: Lake, model: str) -> list[Entry]:
+    """All promotions of a model, the oldest first."""
+    return [Entry(**lake.get_json(key)) for key in sorted(lake.keys(f"ledger/{model}/"))]
+
+
+def head(lake: Lake, model: str) -> Entry | None:
+    """The newest promotion, whose version is the champion; None before the first."""
+    keys = sorted(lake.keys(f"ledger/{model}/"))
+    return Entry(**lake.get_json(keys[-1])) if keys else None
+
+
+def promoted_version(lake: Lake, model: str, fingerprint: str) -> Entry | None:
+    """The entry by which the version of a fingerprint was promoted, None where it never was."""
+    return next((entry for entry in entries(lake, model) if entry.fingerprint == fingerprint), None)
+
+
+def promote(
+    lake: Lake,
+    model: str,
+    against: Entry | None,
+    *,
+    version: int,
+    fingerprint: str,
+    decision: str,
+    reason: str,
+    operator: str,
+) -> Entry:
+    """Append a promotion that was judged against the head ``against``.
+
+    The same promotion again (a rerun after a crash) finds its own entry and returns it.
+    Raises HeadMoved where another promotion took the number.
+    """
+    entry = Entry(
+        number=against.number + 1 if against else 1,
+        version=version,
+        champion=against.version if against else None,
+        fingerprint=fingerprint,
+        decision=decision,
+        reason=reason,
+        operator=operator,
+        promoted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    key = f"ledger/{model}/{entry.number:08d}.json"
+    if lake.put_new(key, json.dumps(asdict(entry), indent=1).encode()):
+        return entry
+    there = Entry(**lake.get_json(key))
+    if there.fingerprint == fingerprint and there.decision == decision:
+        return there
+    raise HeadMoved(
+        f"{model}: version {there.version} was promoted as entry {there.number} of the ledger meanwhile; "
+        f"version {version} must be judged against it."
+    )

@@ -1,0 +1,244 @@
+"""Runs, versions and the alias of the champion: the only module that speaks MLflow.
+
+A version bears the fingerprint of its training as a tag, given in the call that makes it, so that no version is ever
+without its verdict. Where two runs registered one fingerprint, the lowest version stays.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import requests
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from flows.ml.errors import TrainyardError
+
+CHAMPION = "champion"
+
+
+class RegistryUnreachable(TrainyardError):
+    """MLflow does not answer."""
+
+
+class RegistryError(TrainyardError):
+    """MLflow refused what was asked of it."""
+
+
+class VersionMissing(TrainyardError):
+    """The registry has no such version or alias."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version and what its tags say: which training it is, and how it was judged."""
+
+    model: str
+    number: int
+    run_id: str
+    fingerprint: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A month as MLflow shows it among a run's datasets: ``context`` is training or judging."""
+
+    name: str
+    uri: str
+    digest: str
+    context: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a training: ``metrics`` are errors in the model's unit, ``reports`` files people read.
+
+    ``log_model`` stores the model in the active MLflow run and gives its URI.
+    """
+
+    model: str
+    fingerprint: str
+    title: str
+    description: str
+    tags: Mapping[str, str]
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    inputs: Sequence[Input]
+    reports: Sequence[Path]
+    log_model: Callable[[], str]
+
+
+class Registry:
+    """The tracking server and model registry at ``uri``. Raises RegistryUnreachable, RegistryError, VersionMissing."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri.rstrip("/")
+        self._client = MlflowClient(self.uri, self.uri)
+
+    def check(self) -> None:
+        """Find out within seconds whether the server answers."""
+        try:
+            requests.get(f"{self.uri}/health", timeout=5).raise_for_status()
+        except requests.RequestException as error:
+            raise RegistryUnreachable(
+                f"MLflow at {self.uri} does not answer ({type(error).__name__}). Start it, or set MLFLOW_TRACKING_URI."
+            ) from error
+
+    def versions(self, model: str, fingerprint: str | None = None) -> list[Version]:
+        """The versions of a model, or those of one fingerprint, in order of their numbers."""
+        only = f" and tags.fingerprint = '{fingerprint}'" if fingerprint else ""
+        with _named(self.uri):
+            found = self._client.search_model_versions(f"name = '{model}'{only}", max_results=1000)
+        return sorted((_version(version) for version in found), key=lambda version: version.number)
+
+    def version(self, model: str, number: int) -> Version:
+        """One version. Raises VersionMissing."""
+        with _named(self.uri):
+            return _version(self._client.get_model_version(model, str(number)))
+
+    def champion(self, model: str) -> int | None:
+        """The version the alias ``champion`` points at."""
+        try:
+            with _named(self.uri):
+                return int(self._client.get_model_version_by_alias(model, CHAMPION).version)
+        except VersionMissing:
+            return None
+
+    def set_champion(self, model: str, number: int) -> None:
+        """Point the alias ``champion`` at a version."""
+        with _named(self.uri):
+            self._client.set_registered_model_alias(model, CHAMPION, str(number))
+
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with _named(self.uri):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(version.model, str(version.number), key, value)
+
+    def metrics(self, version: Version) -> dict[str, float]:
+        """The metrics of the run a version came from."""
+        with _named(self.uri):
+            return dict(self._client.get_run(version.run_id).data.metrics)
+
+    def download(self, version: Version, folder: Path) -> Path:
+        """Fetch the stored model of a version into ``folder``; gives the path to load it from."""
+        from mlflow.artifacts import download_artifacts
+
+        with _named(self.uri):
+            uri = f"models:/{version.model}/{version.number}"
+            return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
+
+    def register(self, record: Record) -> Version:
+        """The version of a fingerprint: the one there is, its tags brought up to date, else a new one.
+
+        Two callers at once both come back with the same version. A call that ended half-way is completed by the next.
+        """
+        if not (there := self.versions(record.model, record.fingerprint)):
+            run_id = self._run(record)
+            with _named(self.uri):
+                made = self._make_version(record, run_id, self._log(record, run_id))
+            there = self.versions(record.model, record.fingerprint)
+            if made.number != there[0].number:
+                self._withdraw(made, there[0])
+        self.tag(there[0], record.tags)
+        return self.version(record.model, there[0].number)
+
+    def run_url(self, version: Version, ui: str) -> str:
+        """Where people see the run of a version."""
+        with _named(self.uri):
+            experiment = self._client.get_run(version.run_id).info.experiment_id
+        return f"{ui}/#/experiments/{experiment}/runs/{version.run_id}"
+
+    def _run(self, record: Record) -> str:
+        """The run of a fingerprint: one that was begun before, else a new one."""
+        with _named(self.uri):
+            experiment = self._experiment(record.model)
+            found = self._client.search_runs([experiment], f"tags.fingerprint = '{record.fingerprint}'", max_results=1)
+            if found:
+                return str(found[0].info.run_id)
+            tags = {"fingerprint": record.fingerprint, "mlflow.note.content": record.description}
+            return str(self._client.create_run(experiment, tags=tags, run_name=record.title).info.run_id)
+
+    def _experiment(self, name: str) -> str:
+        if found := self._client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        with _unless_there():
+            return str(self._client.create_experiment(name))
+        found = self._client.get_experiment_by_name(name)
+        assert found is not None
+        return str(found.experiment_id)
+
+    def _log(self, record: Record, run_id: str) -> str:
+        """Write everything of a record into its run; gives the URI of the stored model."""
+        now = int(time.time() * 1000)
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, now, 0) for key, value in record.metrics.items()],
+            params=[Param(key, value) for key, value in record.parameters.items()],
+            tags=[RunTag(key, value) for key, value in record.tags.items()],
+        )
+        self._client.log_inputs(run_id, [_dataset_input(one) for one in record.inputs])
+        for path in record.reports:
+            self._client.log_artifact(run_id, str(path), "report")
+        mlflow.set_tracking_uri(self.uri)
+        with mlflow.start_run(run_id=run_id):
+            return record.log_model()
+
+    def _make_version(self, record: Record, run_id: str, model_uri: str) -> Version:
+        with _unless_there():
+            self._client.create_registered_model(record.model)
+        tags = {"fingerprint": record.fingerprint, **record.tags}
+        made = self._client.create_model_version(
+            record.model, model_uri, run_id, tags=tags, description=record.description, model_id=model_uri.split("/")[-1]
+        )
+        return _version(made)
+
+    def _withdraw(self, double: Version, kept: Version) -> None:
+        """Take back a version that another caller's lower one makes superfluous."""
+        with _named(self.uri):
+            self._client.delete_model_version(double.model, str(double.number))
+            if double.run_id != kept.run_id:
+                self._client.delete_run(double.run_id)
+
+
+def _dataset_input(one: Input) -> DatasetInput:
+    dataset = MetaDataset(source=resolve_dataset_source(one.uri), name=one.name, digest=one.digest)
+    return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", one.context)])
+
+
+def _version(found: ModelVersion) -> Version:
+    tags = dict(found.tags)
+    return Version(found.name, int(found.version), str(found.run_id), tags.get("fingerprint", ""), tags)
+
+
+@contextlib.contextmanager
+def _unless_there() -> Iterator[None]:
+    """Let pass that a thing is there already: another caller made it."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+@contextlib.contextmanager
+def _named(uri: str) -> Iterator[None]:
+    """Turn MLflow's errors into named ones."""
+    try:
+        yield
+    except requests.RequestException as error:
+        raise RegistryUnreachable(f"MLflow at {uri} does not answer ({type(error).__name__}).") from error
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error).lower():
+            raise VersionMissing(f"MLflow at {uri}: {error.message}") from error
+        if "API request to" in str(error) and "failed with exception" in str(error):
+            raise RegistryUnreachable(f"MLflow at {uri} does not answer. Start it and run this again.") from error
+        raise RegistryError(f"MLflow at {uri} refused: {error.message}") from error

@@ -1,0 +1,70 @@
+"""The typed settings of a flow run: the only reader of the environment."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, HttpUrl, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flows.ml.errors import TrainyardError
+
+PREFIX = "TRAINYARD_"
+
+
+class SettingsError(TrainyardError):
+    """The environment is not what the settings ask for; every variable that is wrong is named."""
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Where things are and what may be used. AWS's own variables are read by the AWS libraries themselves.
+
+    ``threads``: processors a training may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that do
+    not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
+    credentials in Prefect; empty means the standard AWS chain.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    lake_bucket: str = Field(min_length=3, max_length=63)
+    lake_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$")
+    lake_credentials: str = ""
+    mlflow_tracking_uri: HttpUrl = Field(validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_ui: HttpUrl | None = None
+    threads: int = Field(default_factory=_cores, ge=1, le=1024)
+    scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
+    git_sha: str = Field(default="unknown", min_length=1)
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where people open MLflow: the address of its UI where it differs from the API's, without a trailing slash."""
+        return str(self.mlflow_ui or self.mlflow_tracking_uri).rstrip("/")
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment.
+
+    Raises ``SettingsError`` with every malformed, missing or unknown variable, each by its name.
+    """
+    environ = os.environ if environ is None else environ
+    problems = [
+        f"{name}: no such setting"
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+    ]
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [f"{_variable(str(e['loc'][0]))}: {e['msg'].lower()}" for e in error.errors()]
+    if problems:
+        raise SettingsError(f"the environment holds {len(problems)} wrong settings: " + "; ".join(problems))
+    return settings
+
+
+def _variable(field: str) -> str:
+    return field if field.isupper() else PREFIX + field.upper()

@@ -1,0 +1,77 @@
+"""The commands behind the make verbs of the local platform: ``python -m ops VERB``."""
+
+import argparse
+import shlex
+import sys
+
+from rich.console import Console
+
+from ops import demo, platform
+from ops.environment import here, settings
+
+
+def _start(console: Console) -> int:
+    with platform.exclusive(here()):
+        ports = platform.start(here(), console.print)
+    demo.show_urls(console, ports)
+    return 0
+
+
+def _stop(console: Console) -> int:
+    with platform.exclusive(here()):
+        console.print(f"Ended {platform.stop(here())} processes; the data stays in .trainyard")
+    return 0
+
+
+def _status(console: Console) -> int:
+    for name, state in platform.status(here()).items():
+        console.print(f"{name:8} {state}")
+    if ports := here().ports():
+        demo.show_urls(console, ports)
+    return 0
+
+
+def _env(_: Console) -> int:
+    ports = here().ports()
+    if ports is None:
+        raise platform.PlatformError("the platform has never been started here: make start")
+    for name, value in settings(here(), ports).items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    return 0
+
+
+def _demo(console: Console) -> int:
+    with platform.exclusive(here()):
+        ports = platform.start(here(), console.print)
+        return demo.run(console, here(), ports)
+
+
+VERBS = {
+    "start": (_start, "start the local platform"),
+    "stop": (_stop, "end every process of the local platform"),
+    "status": (_status, "say what of the local platform runs"),
+    "env": (_env, "print the environment that points commands at the local platform"),
+    "demo": (_demo, "start the local platform and run the main job on the three months of examples/tlc"),
+}
+
+
+def main() -> int:
+    """Run a verb; an error is a sentence on standard error and exit status 1, an interrupt 130."""
+    parser = argparse.ArgumentParser(prog="python -m ops", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, (_, text) in VERBS.items():
+        verbs.add_parser(name, help=text, description=text)
+    verb = parser.parse_args().verb
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        return VERBS[verb][0](console)
+    except platform.PlatformError as error:
+        sys.stderr.write(f"trainyard: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("trainyard: interrupted. `make demo` goes on from here, `make stop` ends what runs.\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

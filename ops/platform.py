@@ -1,0 +1,190 @@
+"""The local platform: a Prefect server and worker, an MLflow server and an S3 server, all on loopback."""
+
+import contextlib
+import fcntl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+from ops import ports as free_ports
+from ops import processes, s3_servers
+from ops.environment import Place, Ports, credentials, environment
+
+PREFERRED = Ports(prefect=4200, mlflow=5000, s3=8333)
+PATIENCE = 120.0
+"""Seconds a server may take to answer; a cold one on a busy laptop takes 20."""
+
+Say = Callable[[str], None]
+
+
+class PlatformError(Exception):
+    """The platform could not be started: which part, why, and where its log is."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process of the platform. It is up once ``ready_url`` answers; one without is up once it runs."""
+
+    name: str
+    argv: tuple[str, ...]
+    ready_url: str | None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def services(place: Place, ports: Ports) -> list[Service]:
+    """The servers, in the order in which they can be of use; the worker comes when the pool is there."""
+    prefect = str(place.programs / "prefect")
+    mlflow_home = place.folder("mlflow")
+    s3 = s3_servers.seaweedfs(place.folder("s3"), ports.s3, *credentials(place))
+    return [
+        Service("s3", tuple(s3.argv), s3.ready_url, s3.env),
+        Service(
+            "prefect",
+            (prefect, "server", "start", "--host", "127.0.0.1", "--port", str(ports.prefect)),
+            f"http://127.0.0.1:{ports.prefect}/api/health",
+            {
+                "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+                "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+                "PREFECT_UI_API_URL": f"http://127.0.0.1:{ports.prefect}/api",
+            },
+        ),
+        Service(
+            "mlflow",
+            (
+                *(str(place.programs / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(ports.mlflow)),
+                *("--backend-store-uri", f"sqlite:///{mlflow_home}/mlflow.db", "--workers", "1"),
+                *("--artifacts-destination", "s3://trainyard/mlflow"),
+            ),
+            f"http://127.0.0.1:{ports.mlflow}/health",
+            {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        ),
+    ]
+
+
+def worker(place: Place) -> Service:
+    """The worker of the pool ``local``; it never makes the pool itself."""
+    argv = ("worker", "start", "--pool", "local", "--type", "process", "--name", "local", "--no-create-pool-if-not-found")
+    return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "2"})
+
+
+@contextlib.contextmanager
+def exclusive(place: Place) -> Iterator[None]:
+    """Held by the one command that starts or stops the platform; raises PlatformError while another holds it."""
+    with (place.folder(".") / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PlatformError("another make demo, start or stop is at work here: wait for it to end.") from error
+        yield
+
+
+def start(place: Place, say: Say) -> Ports:
+    """Bring up whatever of the platform does not run, provision it, apply the deployments. Gives the ports.
+
+    Raises PlatformError with the part that failed. What was started stays, for the next start or stop.
+    """
+    began = time.monotonic()
+    ports = _settle_ports(place, say)
+    env = environment(place, ports)
+    servers = services(place, ports)
+    say("Starting " + ", ".join(started) if (started := _launch(place, env, servers)) else "Every server is running")
+    _await(place, servers, say)
+    _run(place, env, "provision", "-m", "ops.provision")
+    _launch(place, env, [worker(place)])
+    say(f"The platform is up after {time.monotonic() - began:.0f} s")
+    return ports
+
+
+def stop(place: Place) -> int:
+    """End every process of the platform, whatever state it is in; the data stays. Gives how many there were."""
+    return processes.stop(place.state)
+
+
+def status(place: Place) -> dict[str, str]:
+    """What runs, by service: process id and memory of each, with its children."""
+    table: dict[str, str] = {}
+    for name in ("s3", "prefect", "mlflow", "worker"):
+        own = [r.process for r in processes.running(place.state) if r.service == name]
+        memory = sum(_memory(process) for process in own) / 2**20
+        table[name] = f"running, {len(own)} processes, {memory:.0f} MiB" if own else "stopped"
+    return table
+
+
+def _memory(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
+
+
+def _settle_ports(place: Place, say: Say) -> Ports:
+    """The ports of the last start while the platform uses them or they are free; else the next free ones."""
+    known, running = place.ports(), {r.service for r in processes.running(place.state)}
+    if running and known is None:
+        processes.stop(place.state)
+        running = set()
+    wanted, chosen = asdict(known or PREFERRED), {}
+    for name, port in wanted.items():
+        if name in running:
+            chosen[name] = port
+            continue
+        taken = {*chosen.values(), *(p for other, p in wanted.items() if other in running)}
+        chosen[name] = free_ports.next_free(port, taken)
+        if chosen[name] != port:
+            say(f"Port {port} is taken by another program: {name} listens on {chosen[name]}")
+    ports = Ports(**chosen)
+    if known != ports and running:
+        say("Its ports have changed: starting all of the platform anew")
+        processes.stop(place.state)
+    place.keep_ports(ports)
+    return ports
+
+
+def _launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
+    running = {r.service for r in processes.running(place.state)}
+    missing = [service for service in wanted if service.name not in running]
+    for service in missing:
+        log = place.folder("log") / f"{service.name}.log"
+        processes.start(service.name, service.argv, {**env, **service.env}, place.state, log)
+    return [service.name for service in missing]
+
+
+def _await(place: Place, wanted: list[Service], say: Say) -> None:
+    waiting = {service.name: service.ready_url for service in wanted if service.ready_url}
+    deadline = time.monotonic() + PATIENCE
+    while waiting:
+        for name, url in list(waiting.items()):
+            if _answers(url):
+                say(f"  {name} answers")
+                del waiting[name]
+        dead = set(waiting) - {r.service for r in processes.running(place.state)}
+        if dead or time.monotonic() > deadline:
+            name = next(iter(dead or waiting))
+            what = "ended while it started" if dead else f"did not answer within {PATIENCE:.0f} s"
+            raise PlatformError(f"{name} {what}. The end of {_log(place, name)}")
+        time.sleep(0.2)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code < 500
+    except httpx.HTTPError:
+        return False
+
+
+def _log(place: Place, name: str, lines: int = 15) -> str:
+    path = place.state / "log" / f"{name}.log"
+    return f"{path.relative_to(place.root)}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _run(place: Place, env: Mapping[str, str], name: str, *argv: str) -> None:
+    log = place.folder("log") / f"{name}.log"
+    with log.open("wb") as output:
+        done = subprocess.run([sys.executable, *argv], env=env, cwd=place.root, stdout=output, stderr=output, check=False)
+    if done.returncode:
+        raise PlatformError(f"{name} failed. The end of {_log(place, name)}")
