@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flows.ml.definition import Model
+from flows.ml.ledger import Entry
 
 FLOWS = Path(__file__).resolve().parent.parent
 LOCK = FLOWS / "requirements.txt"
@@ -78,12 +79,12 @@ def training(model: Model, snapshot: Snapshot) -> str:
     )
 
 
-def decision(fingerprint: str, champion: int | None, champion_fingerprint: str | None, model: Model) -> str:
+def decision(model: Model, training: str, champion: Entry | None) -> str:
     """The fingerprint of a decision: the training, the champion it is compared with, and the gate."""
     return digest_of(
         {
-            "training": fingerprint,
-            "champion": [champion, champion_fingerprint],
+            "training": training,
+            "champion": [champion.number, champion.fingerprint] if champion else None,
             "gate": asdict(model.gate),
             "files": dict(file_digests((*JUDGING_SOURCES, model_file(model)))),
         }

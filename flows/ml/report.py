@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flows.ml.definition import Interval, Model, SliceResult, Verdict
 from flows.ml.fingerprint import Part, Snapshot
+from flows.ml.manifest import Manifest
 
 Array = NDArray[np.float64]
 
@@ -49,6 +50,18 @@ def decision_card(model: Model, snapshot: Snapshot, verdict: Verdict, champion: 
     if links:
         lines += ["", " · ".join(f"[{name}]({url})" for name, url in links.items())]
     return "\n".join(lines) + "\n"
+
+
+def landing_card(found: Manifest) -> str:
+    """What was kept of a month, and what was broken for which reason, in markdown."""
+    broken = "".join(f"| {reason} | {rows:,} |\n" for reason, rows in found.broken.items())
+    notes = f"\nColumns the contract does not know, ignored: {', '.join(found.new_columns)}.\n" if found.new_columns else ""
+    return (
+        f"# {found.dataset} {found.month}\n\n{found.rows_kept:,} of {found.rows_in:,} rows kept, "
+        f"{found.data.size:,} bytes of Parquet at `{found.address}`.\n\n"
+        f"From `{found.source.name}`, {found.source.size:,} bytes, sha256 `{found.source.sha256}`.\n\n"
+        f"| broken: reason | rows |\n| :-- | --: |\n{broken}{notes}"
+    )
 
 
 def snapshot_table(snapshot: Snapshot) -> list[dict[str, object]]:

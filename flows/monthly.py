@@ -1,0 +1,77 @@
+"""The flow ``monthly``: the scheduled whole, ``ingest`` and then ``retrain``."""
+
+from typing import Annotated
+
+from prefect import flow, task
+from prefect.states import Completed, State, StateType
+from pydantic import Field
+
+from flows import datasets, models
+from flows.datasets import DatasetName
+from flows.ingest import Source, ingest
+from flows.ml import landing, months
+from flows.ml import source as sources
+from flows.ml.errors import TrainyardError
+from flows.models import ModelName
+from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources
+from flows.retrain import retrain
+
+NextMonth = Annotated[MonthOrEmpty, Field(description="The month to land. Empty: the first one after the newest in the lake.")]
+
+
+class NoMonth(TrainyardError):
+    """There is no telling which month comes next."""
+
+
+@flow(
+    name="monthly",
+    description="Land the next month of a model's dataset, then retrain the model and judge it on that month.",
+    flow_run_name="monthly {model} {month}",
+    timeout_seconds=8 * 3600,
+)
+def monthly(model: ModelName, month: NextMonth = "", source: Source = "") -> State:
+    """Land the next month, then retrain.
+
+    Ends as the retrain ended. A month not published yet ends Completed as ``Not published``; the first month of a lake,
+    which leaves nothing to train on, Completed as ``Landed``.
+    """
+    open_resources()
+    dataset = DatasetName(models.load(model).dataset)
+    month = month or next_month(dataset)
+    if not is_published(dataset, month, source):
+        return Completed(name="Not published", message=f"{month} of {dataset} is not published yet; the next run looks again")
+    landed = ingest(dataset, month, source, return_state=True)
+    if not landed.is_completed():
+        return _as(landed, f"{month} was not landed")
+    if first_month(dataset) == month:
+        text = f"{month} is the first month in the lake: training begins when there is one more to judge by"
+        return Completed(name="Landed", message=text)
+    return _as(retrain(model, until=month, return_state=True), f"retrain until {month}")
+
+
+@task(task_run_name="find the month after the newest of {dataset}", persist_result=False, **RETRIES)
+def next_month(dataset: DatasetName) -> str:
+    """The month after the newest in the lake. Raises ``NoMonth`` for an empty lake."""
+    have = landing.months(attach().lake, dataset)
+    if not have:
+        raise NoMonth(f"the lake holds no month of {dataset}: run this once with the month to begin with.")
+    return months.following(have[-1])
+
+
+@task(task_run_name="see whether {month} of {dataset} is published", persist_result=False, **RETRIES)
+def is_published(dataset: DatasetName, month: str, source_template: str) -> bool:
+    """Whether the source has the month's file."""
+    definition = datasets.load(dataset)
+    address = sources.resolve(source_template or definition.url, definition.name, month)
+    return sources.published(address, month, buckets=attach().bucket)
+
+
+@task(task_run_name="find the first month of {dataset}", persist_result=False, **RETRIES)
+def first_month(dataset: DatasetName) -> str:
+    """The oldest month in the lake."""
+    return landing.months(attach().lake, dataset)[0]
+
+
+def _as(state: State, what: str) -> State:
+    """The end of a subflow as the end of the whole: its type, its name, its sentence."""
+    return State(type=StateType(state.type), name=state.name, message=f"{what}: {state.message}")

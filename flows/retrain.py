@@ -1,0 +1,182 @@
+"""The flow ``retrain``: snapshot, train, judge, register, promote or keep."""
+
+import base64
+from typing import Annotated
+
+from prefect import flow, task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.states import Completed, Failed, State
+from pydantic import Field
+
+from flows import models
+from flows.ml import candidate as staging
+from flows.ml import fingerprint as identity
+from flows.ml import judging, ledger, registration, report, training
+from flows.ml import snapshot as snapshots
+from flows.ml.candidate import Candidate
+from flows.ml.definition import Verdict
+from flows.ml.fingerprint import Snapshot
+from flows.ml.ledger import Entry, HeadMoved
+from flows.ml.registry import Version
+from flows.models import ModelName
+from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, progress, scratch
+
+Until = Annotated[MonthOrEmpty, Field(description="The month that judges; the ones before it train. Empty: the newest.")]
+Window = Annotated[int | None, Field(ge=1, le=120, description="How many months to train on. Empty: the model's own choice.")]
+
+CONTESTS = 5
+"""How often a promotion is judged again because another one came first."""
+
+
+@flow(
+    name="retrain",
+    description="Train a model on the months before one, judge it on that one against the champion, promote it or keep.",
+    flow_run_name="retrain {model} until {until}",
+    timeout_seconds=6 * 3600,
+)
+def retrain(model: ModelName, until: Until = "", window: Window = None) -> State:
+    """Train a model and let the gate decide whether it replaces the champion.
+
+    Ends Completed as ``Promoted``, ``Kept`` or ``Unchanged`` (this very training was promoted before), Failed as
+    ``Refused``; the version is registered with its verdict in all four. Run again it goes on where it stopped.
+    """
+    open_resources()
+    snapshot = take_snapshot(model, until, window)
+    fingerprint = identity.training(models.load(model), snapshot)
+    if done := find_promotion(model, fingerprint):
+        text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
+        return Completed(name="Unchanged", message=text)
+    candidate = train(model, snapshot, fingerprint)
+    for _ in range(CONTESTS):
+        champion = find_champion(model)
+        decision = identity.decision(models.load(model), fingerprint, champion)
+        verdict = weigh(candidate, snapshot, champion, decision)
+        version = register(candidate, snapshot, verdict, champion, decision)
+        publish_decision(version, snapshot, verdict, champion, decision)
+        try:
+            return conclude(version, verdict, champion, decision)
+        except HeadMoved:
+            continue
+    raise HeadMoved(f"{model}: {CONTESTS} other promotions came first. Let one retrain run at a time and run this again.")
+
+
+@task(task_run_name="fix the snapshot of {model}", persist_result=False, **RETRIES)
+def take_snapshot(model: ModelName, until: str, window: int | None) -> Snapshot:
+    """Fix the months by their digests, and show them."""
+    definition = models.load(model)
+    snapshot = snapshots.take(attach().lake, definition.dataset, until, window, definition.window)
+    create_table_artifact(
+        report.snapshot_table(snapshot),
+        key=f"snapshot-{model}",
+        description=f"The months of {model} until {snapshot.judge.month}; digest {snapshot.digest[:12]}",
+    )
+    return snapshot
+
+
+@task(task_run_name="look {fingerprint} up in the ledger", persist_result=False, **RETRIES)
+def find_promotion(model: ModelName, fingerprint: str) -> Entry | None:
+    """The promotion of this very training, if it was promoted; the alias is put right on the way."""
+    resources = attach()
+    found = ledger.promoted_version(resources.lake, model, fingerprint)
+    if found:
+        registration.align(resources.lake, resources.registry, model)
+    return found
+
+
+@task(
+    task_run_name="train {model} on {snapshot.span}",
+    cache_key_fn=lambda context, parameters: f"train/{parameters['fingerprint']}",
+    persist_result=True,
+    **RETRIES,
+)
+def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
+    """Fit the model on the snapshot's training months and leave its files in the lake."""
+    resources, definition = attach(), models.load(model)
+    tell = progress(f"train {model} on {snapshot.span}")
+    with scratch(resources.settings) as folder:
+        rows = snapshots.read(resources.lake, snapshot.dataset, snapshot.train, folder, training.columns(definition))
+        trained = training.train(rows, definition, resources.settings.threads, tell)
+    return staging.stage(resources.lake, model, fingerprint, trained.rows, trained.files)
+
+
+@task(task_run_name="find the champion of {model}", persist_result=False, **RETRIES)
+def find_champion(model: ModelName) -> Entry | None:
+    """The head of the ledger; an alias that says otherwise, after a crash, is put right."""
+    resources = attach()
+    return registration.align(resources.lake, resources.registry, model)
+
+
+def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, decision: str) -> Verdict:
+    """The gate's verdict. A champion that cannot be scored is a reason to refuse, not to fail."""
+    try:
+        return judge(candidate, snapshot, champion, decision)
+    except judging.ChampionUnusable as fault:
+        return judge(candidate, snapshot, champion, decision, champion_fault=str(fault))
+
+
+@task(
+    task_run_name="judge {candidate.model} on {snapshot.judge.month}",
+    cache_key_fn=lambda context, parameters: judging.key(parameters["decision"], parameters["champion_fault"]),
+    persist_result=True,
+    **RETRIES,
+)
+def judge(
+    candidate: Candidate, snapshot: Snapshot, champion: Entry | None, decision: str, champion_fault: str = ""
+) -> Verdict:
+    """Score candidate, champion and the naive baseline on the same rows of the judged month, and decide."""
+    resources, definition = attach(), models.load(candidate.model)
+    with scratch(resources.settings) as folder:
+        rows = snapshots.read(
+            resources.lake, snapshot.dataset, (snapshot.judge,), folder, training.columns(definition)
+        )
+        judged = judging.judge(resources, definition, candidate, snapshot, champion, champion_fault, rows, folder)
+    judging.keep_plot(resources.lake, candidate.model, decision, judged.plot)
+    return judged.verdict
+
+
+@task(task_run_name="register {candidate.model}: {verdict.decision}", persist_result=False, **RETRIES)
+def register(
+    candidate: Candidate, snapshot: Snapshot, verdict: Verdict, champion: Entry | None, decision: str
+) -> Version:
+    """The version of this training in MLflow, new or there already, with its verdict."""
+    return registration.register(attach(), models.load(candidate.model), candidate, snapshot, verdict, champion, decision)
+
+
+@task(task_run_name="report the decision on version {version.number}", persist_result=False, **RETRIES)
+def publish_decision(version: Version, snapshot: Snapshot, verdict: Verdict, champion: Entry | None, decision: str) -> None:
+    """Show the operator the decision: the card and the plot, with links to MLflow."""
+    resources, definition = attach(), models.load(version.model)
+    card = report.decision_card(definition, snapshot, verdict, champion, registration.links(resources, version))
+    key = f"decision-{version.model}"
+    create_markdown_artifact(card, key=key, description=f"{verdict.decision}: version {version.number}")
+    image = base64.b64encode(judging.plot(resources.lake, version.model, decision)).decode()
+    create_image_artifact(f"data:image/png;base64,{image}", key=f"errors-{version.model}", description=snapshot.span)
+
+
+def conclude(version: Version, verdict: Verdict, champion: Entry | None, decision: str) -> State:
+    """Promote, keep or refuse, as the gate decided. Raises ``HeadMoved`` where it must be decided again."""
+    text = f"version {version.number}: {verdict.reason}"
+    if verdict.decision == "refuse":
+        return Failed(name="Refused", message=text)
+    if verdict.decision == "keep":
+        return Completed(name="Kept", message=text)
+    promote(version, verdict.reason, champion, decision)
+    return Completed(name="Promoted", message=text)
+
+
+@task(task_run_name="promote version {version.number} of {version.model}", persist_result=False, **RETRIES)
+def promote(version: Version, reason: str, champion: Entry | None, decision: str) -> Entry:
+    """Write the promotion into the ledger, then let the alias follow."""
+    resources = attach()
+    entry = ledger.promote(
+        resources.lake,
+        version.model,
+        champion,
+        version=version.number,
+        fingerprint=version.fingerprint,
+        decision=decision,
+        reason=reason,
+        operator="retrain",
+    )
+    registration.align(resources.lake, resources.registry, version.model)
+    return entry
