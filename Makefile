@@ -1,0 +1,35 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON := .trainyard/venv/bin/python
+
+.PHONY: help
+help: ## Say what each verb does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: install ## Start the local platform, run the main job on three public months, print what came of it
+	@$(PYTHON) -m ops demo
+
+.PHONY: start
+start: install ## Start the local platform, and nothing else
+	@$(PYTHON) -m ops start
+
+.PHONY: stop
+stop: ## End every process of the local platform; its data stays in .trainyard
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m ops stop; else echo "Nothing was ever started here"; fi
+
+.PHONY: status
+status: ## Say what of the local platform runs, and where
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m ops status; else echo "Nothing was ever started here"; fi
+
+.PHONY: env
+env: ## Print the environment of the local platform: eval "$$(make -s env)" points prefect and mlflow at it
+	@$(PYTHON) -m ops env
+
+.PHONY: install
+install: ## Install what the local platform needs into .trainyard/venv
+	@ops/bootstrap ops
+
+.PHONY: install-tests
+install-tests: ## Install what the suites and the linters need as well
+	@ops/bootstrap tests
