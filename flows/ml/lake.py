@@ -1,0 +1,298 @@
+"""Objects in S3: the lake is a bucket and a prefix in it. The only module that speaks S3.
+
+It relies on conditional writes: ``If-None-Match: *`` and ``If-Match`` on PutObject and on CompleteMultipartUpload. AWS,
+MinIO and SeaweedFS honour both, atomically under contention (tests/integration/test_s3_contract.py). SeaweedFS keeps
+keys as a file tree, so no key may also be another one's folder.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from flows.ml.lake_errors import (
+    BucketMissing,
+    Conflict,
+    CredentialsRefused,
+    DigestMismatch,
+    LakeError,
+    LakeUnreachable,
+    ObjectMissing,
+    Place,
+    Truncated,
+    code,
+    named,
+    status,
+)
+
+__all__ = [
+    "BucketMissing",
+    "Conflict",
+    "CredentialsRefused",
+    "DigestMismatch",
+    "Lake",
+    "LakeError",
+    "LakeUnreachable",
+    "ObjectMissing",
+    "Progress",
+    "Stat",
+    "Truncated",
+    "connect",
+]
+
+MIB = 1 << 20
+PART = 16 * MIB
+"""Size of a part of an upload, and the size beyond which an upload has parts."""
+MAX_PARTS = 10_000
+"""S3's limit of parts in one upload (docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
+ATTEMPTS = 5
+
+Progress = Callable[[int], None]
+"""Told how many more bytes have gone over the wire."""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What S3 says of an object: its size in bytes, and its etag, which changes whenever the object does."""
+
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The objects under ``prefix`` of ``bucket``; keys given and returned are relative to the prefix.
+
+    ``probe`` is a client that gives up sooner than ``client``, for ``check``. Every method raises the errors of
+    ``lake_errors``: LakeUnreachable, CredentialsRefused, BucketMissing, or LakeError for what has no name of its own.
+    """
+
+    client: Any
+    bucket: str
+    prefix: str = ""
+    probe: Any = None
+
+    def check(self) -> None:
+        """Find out within seconds whether the lake can be listed."""
+        with named(self._place("")):
+            (self.probe or self.client).list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1)
+
+    def uri(self, key: str) -> str:
+        """The address of an object for other programs: ``s3://bucket/prefix/key``."""
+        return f"s3://{self.bucket}/{self._full(key)}"
+
+    def get(self, key: str) -> bytes:
+        """The bytes of an object that fits in memory. Raises ObjectMissing, Truncated."""
+        return self.read(key)[0]
+
+    def get_json(self, key: str) -> Any:
+        """The value of a JSON object. Raises ObjectMissing; LakeError where it is no JSON."""
+        try:
+            return json.loads(self.get(key))
+        except ValueError as error:
+            raise LakeError(f"{self._place(key)}: not JSON ({error}). Remove it and write it again.") from error
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """The bytes of an object and the etag they have, to ``replace`` it by. Raises ObjectMissing, Truncated."""
+        with named(self._place(key)):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self._full(key))
+            return answer["Body"].read(), answer["ETag"]
+
+    def find(self, key: str) -> Stat | None:
+        """Size and etag of an object, None where there is none."""
+        try:
+            with named(self._place(key)):
+                answer = self.client.head_object(Bucket=self.bucket, Key=self._full(key))
+        except ObjectMissing:
+            self.check()  # an answer to HEAD has no body: a missing bucket looks like a missing object
+            return None
+        return Stat(answer["ContentLength"], answer["ETag"])
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write an object unless there is one: of any number of writers one is told True."""
+        return self._put(key, data, {"IfNoneMatch": "*"}) is not None
+
+    def replace(self, key: str, data: bytes, etag: str | None) -> str:
+        """Write over the object that was read with ``etag``, or a new one for None; returns the new etag.
+
+        Raises Conflict where the object is another by now, or gone.
+        """
+        written = self._put(key, data, {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
+        if written is None:
+            raise Conflict(f"{self._place(key)}: changed by another writer meanwhile. Read it again and decide anew.")
+        return written
+
+    def upload_new(self, key: str, path: Path, progress: Progress | None = None) -> bool:
+        """Write a file of any size as an object unless there is one; False where there is.
+
+        Holds one part in memory at a time. Nothing is visible before the whole is, nor left behind on a failure.
+        """
+        size = path.stat().st_size
+        if size <= PART:
+            new = self.put_new(key, path.read_bytes())
+            _tell(progress, size)
+            return new
+        if self.find(key):
+            return False
+        part = max(PART, -(-size // MAX_PARTS))
+        return self._write(key, lambda token: self._multipart(key, path, part, token, progress)) is not None
+
+    def download(
+        self,
+        key: str,
+        path: Path,
+        sha256: str | None = None,
+        size: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Stream an object to a file, which appears whole and checked or not at all.
+
+        Raises ObjectMissing, Truncated; DigestMismatch where sha256 (hex) or size (bytes) is not the given one.
+        """
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                found, count = self._stream(key, file, progress)
+            if sha256 not in (None, found) or size not in (None, count):
+                raise DigestMismatch(
+                    f"{self._place(key)}: is {count} bytes of sha256 {found}, promised were {'any' if size is None else size} "
+                    f"bytes of sha256 {sha256 or 'any'}. The object is damaged or another one: write it again from its source."
+                )
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys that begin with ``prefix``, in S3's order, as they are listed."""
+        for page in self._pages(Prefix=self._full(prefix)):
+            for item in page.get("Contents", ()):
+                yield item["Key"].removeprefix(self._full(""))
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """The folders right under a folder: keys up to and with their next slash, as in ``raw/green/2023-01/``."""
+        folder = f"{prefix.rstrip('/')}/" if prefix else ""
+        pages = self._pages(Prefix=self._full(folder), Delimiter="/")
+        found = (item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ()))
+        return [name.removeprefix(self._full("")) for name in found]
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with named(self._place(key)):
+            self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
+
+    def _full(self, key: str) -> str:
+        root = self.prefix.strip("/")
+        return f"{root}/{key}" if root else key
+
+    def _place(self, key: str) -> Place:
+        return Place(self.client.meta.endpoint_url, self.bucket, self._full(key))
+
+    def _pages(self, **request: str) -> Iterator[dict[str, Any]]:
+        with named(self._place(request["Prefix"])):
+            yield from self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **request)
+
+    def _stream(self, key: str, file: IO[bytes], progress: Progress | None) -> tuple[str, int]:
+        """Copy an object into a file; its sha256 and its size."""
+        digest, count = hashlib.sha256(), 0
+        with named(self._place(key)):
+            body = self.client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"]
+            for chunk in body.iter_chunks(MIB):
+                file.write(chunk)
+                digest.update(chunk)
+                count += len(chunk)
+                _tell(progress, len(chunk))
+        return digest.hexdigest(), count
+
+    def _put(self, key: str, data: bytes, condition: dict[str, str]) -> str | None:
+        request = {"Bucket": self.bucket, "Key": self._full(key), "Body": data, **condition}
+        return self._write(key, lambda token: self.client.put_object(**request, Metadata={"writer": token})["ETag"])
+
+    def _write(self, key: str, write: Callable[[str], str]) -> str | None:
+        """The etag that a conditional write left, None where its condition does not hold.
+
+        A write whose answer was lost is sent again and then fails by its own success: the writer's token, kept with the
+        object, tells that from a lost race. 409 is AWS's word for a race that nobody may have won: again.
+        """
+        token = uuid.uuid4().hex
+        with named(self._place(key)):
+            for attempt in range(ATTEMPTS):
+                try:
+                    return write(token)
+                except ClientError as error:
+                    if status(error) == 412 or code(error) in ("NoSuchKey", "NoSuchUpload"):
+                        return self._mine(key, token)
+                    if code(error) != "ConditionalRequestConflict" or attempt == ATTEMPTS - 1:
+                        raise
+                    time.sleep(0.1 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _mine(self, key: str, token: str) -> str | None:
+        try:
+            head = self.client.head_object(Bucket=self.bucket, Key=self._full(key))
+        except ClientError as error:
+            if status(error) == 404:
+                return None
+            raise
+        return head["ETag"] if head["Metadata"].get("writer") == token else None
+
+    def _multipart(self, key: str, path: Path, part: int, token: str, progress: Progress | None) -> str:
+        target = {"Bucket": self.bucket, "Key": self._full(key)}
+        upload = self.client.create_multipart_upload(**target, Metadata={"writer": token})["UploadId"]
+        try:
+            parts = list(self._parts(target | {"UploadId": upload}, path, part, progress))
+            done = self.client.complete_multipart_upload(
+                **target, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+        except BaseException:
+            with suppress(ClientError, BotoCoreError):  # the failure itself is what the caller must hear of
+                self.client.abort_multipart_upload(**target, UploadId=upload)
+            raise
+        return str(done["ETag"])
+
+    def _parts(self, target: dict[str, str], path: Path, part: int, progress: Progress | None) -> Iterator[Any]:
+        with path.open("rb") as file:
+            for number, data in enumerate(iter(lambda: file.read(part), b""), start=1):
+                answer = self.client.upload_part(**target, PartNumber=number, Body=data)
+                _tell(progress, len(data))
+                yield {"PartNumber": number, "ETag": answer["ETag"]}
+
+
+def connect(bucket: str, prefix: str = "", session: boto3.Session | None = None) -> Lake:
+    """The lake by the standard AWS chain (AWS_ENDPOINT_URL, AWS_SHARED_CREDENTIALS_FILE, ...), or by a session's.
+
+    Sends nothing yet. Gives up on a silent server after about a minute, and in ``check`` after about ten seconds.
+    """
+    try:
+        with named(Place("", bucket, prefix)):
+            chain = session or boto3.Session()
+            client = chain.client("s3", config=_config(read_timeout=20, attempts=3))
+            return Lake(client, bucket, prefix, chain.client("s3", config=_config(read_timeout=4, attempts=2)))
+    except ValueError as error:
+        raise LakeError("The S3 endpoint is no address. Set AWS_ENDPOINT_URL to one as http://host:port.") from error
+
+
+def _config(read_timeout: int, attempts: int) -> Config:
+    """Timeouts in seconds. Checksums only where S3 requires them: some stores mishandle those boto3 adds."""
+    return Config(
+        connect_timeout=3,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+def _tell(progress: Progress | None, count: int) -> None:
+    if progress:
+        progress(count)
