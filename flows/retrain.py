@@ -15,6 +15,7 @@ from flows.ml import judging, ledger, registration, report, training
 from flows.ml import snapshot as snapshots
 from flows.ml.candidate import Candidate
 from flows.ml.definition import Verdict
+from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
 from flows.ml.ledger import Entry, HeadMoved
 from flows.ml.registry import Version
@@ -49,7 +50,7 @@ def retrain(model: ModelName, until: Until = "", window: Window = None) -> State
     candidate = train(model, snapshot, fingerprint)
     for _ in range(CONTESTS):
         champion = find_champion(model)
-        decision = identity.decision(models.load(model), fingerprint, champion)
+        decision = identity.decision(models.load(model), fingerprint, champion and (champion.number, champion.fingerprint))
         verdict = weigh(candidate, snapshot, champion, decision)
         version = register(candidate, snapshot, verdict, champion, decision)
         publish_decision(version, snapshot, verdict, champion, decision)
@@ -94,9 +95,9 @@ def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
     resources, definition = attach(), models.load(model)
     tell = progress(f"train {model} on {snapshot.span}")
     with scratch(resources.settings) as folder:
-        rows = snapshots.read(resources.lake, snapshot.dataset, snapshot.train, folder, training.columns(definition))
-        trained = training.train(rows, definition, resources.settings.threads, tell)
-    return staging.stage(resources.lake, model, fingerprint, trained.rows, trained.files)
+        found = snapshots.read(resources.lake, snapshot.dataset, snapshot.train, folder, judging.columns(definition))
+        trained = training.train(found.collect(), definition, resources.settings.threads, tell)
+    return staging.stage(resources.lake, model, fingerprint, trained.rows, trained.files())
 
 
 @task(task_run_name="find the champion of {model}", persist_result=False, **RETRIES)
@@ -126,10 +127,13 @@ def judge(
     """Score candidate, champion and the naive baseline on the same rows of the judged month, and decide."""
     resources, definition = attach(), models.load(candidate.model)
     with scratch(resources.settings) as folder:
-        rows = snapshots.read(
-            resources.lake, snapshot.dataset, (snapshot.judge,), folder, training.columns(definition)
-        )
-        judged = judging.judge(resources, definition, candidate, snapshot, champion, champion_fault, rows, folder)
+        found = snapshots.read(resources.lake, snapshot.dataset, (snapshot.judge,), folder, judging.columns(definition))
+        rows = training.in_scope(found.collect(), definition)
+        if champion_fault:
+            rival = Contender((), None, champion_fault)
+        else:
+            rival = champion and judging.score_champion(resources.registry, definition, champion, rows, folder)
+        judged = judging.judge(resources.lake, definition, candidate, snapshot, rival, rows, resources.settings.threads)
     judging.keep_plot(resources.lake, candidate.model, decision, judged.plot)
     return judged.verdict
 
@@ -139,14 +143,20 @@ def register(
     candidate: Candidate, snapshot: Snapshot, verdict: Verdict, champion: Entry | None, decision: str
 ) -> Version:
     """The version of this training in MLflow, new or there already, with its verdict."""
-    return registration.register(attach(), models.load(candidate.model), candidate, snapshot, verdict, champion, decision)
+    resources, definition = attach(), models.load(candidate.model)
+    judged = registration.Judgement(snapshot, verdict, champion.version if champion else None, decision)
+    with scratch(resources.settings) as folder:
+        return registration.register(
+            resources.lake, resources.registry, definition, candidate, judged, resources.settings.git_sha, folder
+        )
 
 
 @task(task_run_name="report the decision on version {version.number}", persist_result=False, **RETRIES)
 def publish_decision(version: Version, snapshot: Snapshot, verdict: Verdict, champion: Entry | None, decision: str) -> None:
     """Show the operator the decision: the card and the plot, with links to MLflow."""
     resources, definition = attach(), models.load(version.model)
-    card = report.decision_card(definition, snapshot, verdict, champion, registration.links(resources, version))
+    links = registration.links(resources.registry, version, resources.settings.mlflow_url)
+    card = report.decision_card(definition, snapshot, verdict, champion.version if champion else None, links)
     key = f"decision-{version.model}"
     create_markdown_artifact(card, key=key, description=f"{verdict.decision}: version {version.number}")
     image = base64.b64encode(judging.plot(resources.lake, version.model, decision)).decode()

@@ -2,18 +2,20 @@
 
 import argparse
 import shlex
+import subprocess
 import sys
 
 from rich.console import Console
 
-from ops import demo, platform
-from ops.environment import here, settings
+from ops import platform
+from ops.environment import environment, here, settings
+from ops.show import show_urls
 
 
 def _start(console: Console) -> int:
     with platform.exclusive(here()):
         ports = platform.start(here(), console.print)
-    demo.show_urls(console, ports)
+    show_urls(console, ports)
     return 0
 
 
@@ -27,7 +29,7 @@ def _status(console: Console) -> int:
     for name, state in platform.status(here()).items():
         console.print(f"{name:8} {state}")
     if ports := here().ports():
-        demo.show_urls(console, ports)
+        show_urls(console, ports)
     return 0
 
 
@@ -43,7 +45,7 @@ def _env(_: Console) -> int:
 def _demo(console: Console) -> int:
     with platform.exclusive(here()):
         ports = platform.start(here(), console.print)
-        return demo.run(console, here(), ports)
+        return subprocess.call([sys.executable, "-m", "ops.demo"], env=environment(here(), ports), cwd=here().root)
 
 
 VERBS = {

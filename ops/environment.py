@@ -119,4 +119,4 @@ def environment(place: Place, ports: Ports, base: Mapping[str, str] = os.environ
     """The environment of everything the platform runs: the user's, less what would lead it to other servers."""
     own = {name: value for name, value in base.items() if not name.startswith(_FOREIGN)}
     path = f"{place.programs}{os.pathsep}{own.get('PATH', '')}"
-    return {**own, "PATH": path, "PYTHONPATH": str(place.root), **settings(place, ports)}
+    return {**own, "PATH": path, "OPS_ROOT": str(place.root), "PYTHONPATH": str(place.root), **settings(place, ports)}

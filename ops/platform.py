@@ -16,9 +16,13 @@ from ops import ports as free_ports
 from ops import processes, s3_servers
 from ops.environment import Place, Ports, credentials, environment
 
+SERVERS = ("s3", "prefect", "mlflow")
 PREFERRED = Ports(prefect=4200, mlflow=5000, s3=8333)
 PATIENCE = 120.0
 """Seconds a server may take to answer; a cold one on a busy laptop takes 20."""
+
+ENDED_AT_ONCE = ("s3",)
+"""SeaweedFS keeps its data over SIGKILL; after SIGTERM it waits 15 s for its own streams."""
 
 Say = Callable[[str], None]
 
@@ -35,15 +39,17 @@ class Service:
     argv: tuple[str, ...]
     ready_url: str | None
     env: Mapping[str, str] = field(default_factory=dict)
+    debris: tuple[Path, ...] = ()
 
 
 def services(place: Place, ports: Ports) -> list[Service]:
     """The servers, in the order in which they can be of use; the worker comes when the pool is there."""
     prefect = str(place.programs / "prefect")
     mlflow_home = place.folder("mlflow")
-    s3 = s3_servers.seaweedfs(place.folder("s3"), ports.s3, *credentials(place))
+    s3_ports = (ports.s3, *s3_servers.free_ports(s3_servers.SEAWEEDFS_PORTS - 1))
+    s3 = s3_servers.seaweedfs(place.programs / "weed", place.folder("s3"), s3_ports, *credentials(place))
     return [
-        Service("s3", tuple(s3.argv), s3.ready_url, s3.env),
+        Service("s3", s3.argv, s3.ready, s3.env, s3.debris),
         Service(
             "prefect",
             (prefect, "server", "start", "--host", "127.0.0.1", "--port", str(ports.prefect)),
@@ -95,7 +101,8 @@ def start(place: Place, say: Say) -> Ports:
     servers = services(place, ports)
     say("Starting " + ", ".join(started) if (started := _launch(place, env, servers)) else "Every server is running")
     _await(place, servers, say)
-    _run(place, env, "provision", "-m", "ops.provision")
+    fresh = not processes.is_up(place.state, "worker")
+    _run(place, env, "provision", "-m", "ops.provision", *(["--no-run-is-alive"] if fresh else []))
     _launch(place, env, [worker(place)])
     say(f"The platform is up after {time.monotonic() - began:.0f} s")
     return ports
@@ -103,13 +110,19 @@ def start(place: Place, say: Say) -> Ports:
 
 def stop(place: Place) -> int:
     """End every process of the platform, whatever state it is in; the data stays. Gives how many there were."""
-    return processes.stop(place.state)
+    ended = processes.stop(place.state, at_once=ENDED_AT_ONCE)
+    debris = place.state / "debris.txt"
+    if debris.exists():
+        for path in debris.read_text().splitlines():
+            Path(path).unlink(missing_ok=True)
+        debris.unlink()
+    return ended
 
 
 def status(place: Place) -> dict[str, str]:
     """What runs, by service: process id and memory of each, with its children."""
     table: dict[str, str] = {}
-    for name in ("s3", "prefect", "mlflow", "worker"):
+    for name in (*SERVERS, "worker"):
         own = [r.process for r in processes.running(place.state) if r.service == name]
         memory = sum(_memory(process) for process in own) / 2**20
         table[name] = f"running, {len(own)} processes, {memory:.0f} MiB" if own else "stopped"
@@ -124,9 +137,9 @@ def _memory(process: psutil.Process) -> int:
 
 def _settle_ports(place: Place, say: Say) -> Ports:
     """The ports of the last start while the platform uses them or they are free; else the next free ones."""
-    known, running = place.ports(), {r.service for r in processes.running(place.state)}
+    known, running = place.ports(), {name for name in SERVERS if processes.is_up(place.state, name)}
     if running and known is None:
-        processes.stop(place.state)
+        stop(place)
         running = set()
     wanted, chosen = asdict(known or PREFERRED), {}
     for name, port in wanted.items():
@@ -140,15 +153,16 @@ def _settle_ports(place: Place, say: Say) -> Ports:
     ports = Ports(**chosen)
     if known != ports and running:
         say("Its ports have changed: starting all of the platform anew")
-        processes.stop(place.state)
+        stop(place)
     place.keep_ports(ports)
     return ports
 
 
 def _launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
-    running = {r.service for r in processes.running(place.state)}
-    missing = [service for service in wanted if service.name not in running]
+    missing = [service for service in wanted if not processes.is_up(place.state, service.name)]
     for service in missing:
+        with (place.state / "debris.txt").open("a") as debris:
+            debris.writelines(f"{path}\n" for path in service.debris)
         log = place.folder("log") / f"{service.name}.log"
         processes.start(service.name, service.argv, {**env, **service.env}, place.state, log)
     return [service.name for service in missing]
@@ -162,7 +176,7 @@ def _await(place: Place, wanted: list[Service], say: Say) -> None:
             if _answers(url):
                 say(f"  {name} answers")
                 del waiting[name]
-        dead = set(waiting) - {r.service for r in processes.running(place.state)}
+        dead = [name for name in waiting if not processes.is_up(place.state, name)]
         if dead or time.monotonic() > deadline:
             name = next(iter(dead or waiting))
             what = "ended while it started" if dead else f"did not answer within {PATIENCE:.0f} s"

@@ -5,10 +5,9 @@ all of them are found after a crash too, when no list of process ids could be tr
 """
 
 import contextlib
-import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +25,15 @@ class Running:
     process: psutil.Process
 
 
-def start(service: str, argv: Sequence[str], env: Mapping[str, str], state: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start a service of the platform in a session of its own, its output appended to ``log``."""
+def start(service: str, argv: Sequence[str], env: Mapping[str, str], state: Path, log: Path) -> None:
+    """Start a service of the platform in a session of its own, its output appended to ``log``.
+
+    What a former one of that name left running (flow runs of a worker that was killed) is ended first.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
+    stop(state, patience=0, only=[service])
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv,
             env={**env, MARK: str(state), SERVICE: service},
             cwd=state.parent,
@@ -39,6 +42,22 @@ def start(service: str, argv: Sequence[str], env: Mapping[str, str], state: Path
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _pid_file(state, service).write_text(str(process.pid))
+
+
+def is_up(state: Path, service: str) -> bool:
+    """Whether the process that was started as the service runs. The mark tells it from another that got its number."""
+    try:
+        pid = int(_pid_file(state, service).read_text())
+    except (OSError, ValueError):
+        return False
+    return any(one.process.pid == pid and one.service == service for one in running(state))
+
+
+def _pid_file(state: Path, service: str) -> Path:
+    folder = state / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / service
 
 
 def running(state: Path) -> list[Running]:
@@ -54,21 +73,21 @@ def _marked(mark: str) -> Iterator[Running]:
                 yield Running(env.get(SERVICE, "?"), process)
 
 
-def stop(state: Path, patience: float = 15.0) -> int:
-    """End every process of the platform: politely, then after ``patience`` seconds by force. Gives how many there were.
+def stop(state: Path, patience: float = 15.0, only: Collection[str] = (), at_once: Collection[str] = ()) -> int:
+    """End the processes of the platform, or of the services in ``only``. Gives how many there were.
 
-    A process may start another while it ends, so this looks again until none is left.
+    Politely, then after ``patience`` seconds by force; services in ``at_once`` by force from the start. A process may
+    start another while it ends, so this looks again until none is left.
     """
     seen: set[int] = set()
     deadline = time.monotonic() + patience
-    while found := [r.process for r in running(state) if r.process.pid != os.getpid()]:
-        force = time.monotonic() > deadline
-        for process in found:
+    while found := [one for one in running(state) if not only or one.service in only]:
+        for one in found:
             with contextlib.suppress(psutil.NoSuchProcess):
-                if force:
-                    process.kill()
-                elif process.pid not in seen:
-                    process.terminate()
-        seen.update(process.pid for process in found)
-        psutil.wait_procs(found, timeout=0.5)
+                if one.service in at_once or time.monotonic() > deadline:
+                    one.process.kill()
+                elif one.process.pid not in seen:
+                    one.process.terminate()
+        seen.update(one.process.pid for one in found)
+        psutil.wait_procs([one.process for one in found], timeout=0.5)
     return len(seen)

@@ -13,13 +13,17 @@ import yaml
 from botocore.exceptions import ClientError
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 from prefect_aws import S3Bucket
 
 from ops.environment import BUCKET, RESULTS_BLOCK, here
 
 POOL = "local"
+UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 def bucket() -> None:
@@ -59,11 +63,21 @@ def deploy(root: Path, pool_name: str) -> None:
     subprocess.run([prefect, "--no-prompt", "deploy", *names], cwd=root, check=True)
 
 
+def close_runs(client: SyncPrefectClient) -> None:
+    """End the runs that were under way when the platform was stopped; their slots of concurrency limits come free."""
+    under_way = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNDER_WAY)))
+    while runs := client.read_flow_runs(flow_run_filter=under_way):
+        for run in runs:
+            client.set_flow_run_state(run.id, Crashed(message="the platform was stopped while it ran"), force=True)
+
+
 def main() -> None:
     """Provision the platform the environment points at."""
     bucket()
     with get_client(sync_client=True) as client:
         pool(client)
+        if "--no-run-is-alive" in sys.argv:
+            close_runs(client)
     results_block()
     deploy(here().root, POOL)
 

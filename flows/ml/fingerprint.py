@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flows.ml.definition import Model
-from flows.ml.ledger import Entry
 
 FLOWS = Path(__file__).resolve().parent.parent
 LOCK = FLOWS / "requirements.txt"
@@ -79,12 +78,15 @@ def training(model: Model, snapshot: Snapshot) -> str:
     )
 
 
-def decision(model: Model, training: str, champion: Entry | None) -> str:
-    """The fingerprint of a decision: the training, the champion it is compared with, and the gate."""
+def decision(model: Model, training: str, champion: tuple[int, str] | None) -> str:
+    """The fingerprint of a decision: the training, the champion it is compared with, and the gate.
+
+    ``champion`` is the number of its entry in the ledger and the fingerprint of its training.
+    """
     return digest_of(
         {
             "training": training,
-            "champion": [champion.number, champion.fingerprint] if champion else None,
+            "champion": champion,
             "gate": asdict(model.gate),
             "files": dict(file_digests((*JUDGING_SOURCES, model_file(model)))),
         }

@@ -1,5 +1,110 @@
 """A judged candidate into the registry, and the alias behind the ledger."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from flows.ml import candidate as staging
+from flows.ml import judging, ledger, report
+from flows.ml.candidate import Candidate
+from flows.ml.definition import Model, Verdict
+from flows.ml.fingerprint import Snapshot, installed
+from flows.ml.lake import Lake
+from flows.ml.ledger import Entry
+from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
+from flows.ml.serving import log_model
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and what it rests on: the snapshot, the champion's version, the decision's fingerprint."""
+
+    snapshot: Snapshot
+    verdict: Verdict
+    champion: int | None
+    decision: str
+
+
+def register(
+    lake: Lake, registry: Registry, model: Model, candidate: Candidate, judged: Judgement, git_sha: str, folder: Path
+) -> Version:
+    """The version of a candidate, new or there already, with its verdict. ``folder`` is for files on the way."""
+    paths = {name: folder / name for name in candidate.files}
+    for name, path in paths.items():
+        path.write_bytes(staging.read(lake, candidate, name))
+    reports = [folder / "decision.md", folder / "errors.png"]
+    reports[0].write_text(report.decision_card(model, judged.snapshot, judged.verdict, judged.champion, {}))
+    reports[1].write_bytes(judging.plot(lake, model.name, judged.decision))
+    record = Record(
+        model=model.name,
+        fingerprint=candidate.fingerprint,
+        title=f"{model.name} {judged.snapshot.span}",
+        description=f"{model.title}. Trained and judged on {judged.snapshot.span}. {judged.verdict.reason}",
+        tags=_tags(judged, git_sha),
+        parameters={**{k: str(v) for k, v in model.parameters.items()}, "rounds": str(model.rounds), "seed": str(model.seed)},
+        metrics=_metrics(judged.verdict, candidate.rows),
+        inputs=_inputs(lake, judged.snapshot),
+        reports=reports,
+        log_model=lambda: log_model(model, paths),
+    )
+    return registry.register(record)
+
+
+def align(lake: Lake, registry: Registry, model: str) -> Entry | None:
+    """Let the alias follow the ledger, and give the ledger's head. A promotion that comes meanwhile is followed too.
+
+    A version that the registry has lost cannot bear the alias: the gate will refuse to judge against it.
+    """
+    while (head := ledger.head(lake, model)) and registry.champion(model) != head.version:
+        try:
+            registry.set_champion(model, head.version)
+        except VersionMissing:
+            break
+    return head
+
+
+def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
+    """Where people see a version and its run."""
+    return {
+        f"version {version.number} in MLflow": f"{ui}/#/models/{version.model}/versions/{version.number}",
+        "its run": registry.run_url(version, ui),
+    }
+
+
+def _tags(judged: Judgement, git_sha: str) -> dict[str, str]:
+    return {
+        "snapshot": json.dumps(asdict(judged.snapshot)),
+        "judged": judged.snapshot.judge.month,
+        "verdict": judged.verdict.decision,
+        "reason": judged.verdict.reason,
+        "decision": judged.decision,
+        "judged_against": str(judged.champion or ""),
+        "git_sha": git_sha,
+        "packages": installed(),
+    }
+
+
+def _metrics(verdict: Verdict, trained_rows: int) -> dict[str, float]:
+    found = {
+        "rmse": verdict.rmse,
+        "mae": verdict.mae,
+        "naive_rmse": verdict.naive_rmse,
+        "champion_rmse": verdict.champion_rmse,
+        "judged_rows": float(verdict.rows),
+        "trained_rows": float(trained_rows),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _inputs(lake: Lake, snapshot: Snapshot) -> list[Input]:
+    uses = [*((part, "training") for part in snapshot.train), (snapshot.judge, "judging")]
+    return [
+        Input(
+            name=f"{snapshot.dataset} {part.month}",
+            uri=lake.uri(f"raw/{snapshot.dataset}/{part.month}/{part.address}/data.parquet"),
+            digest=part.address[:32],
+            context=use,
+        )
+        for part, use in uses
+    ]

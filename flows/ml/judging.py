@@ -1,0 +1,97 @@
+"""Candidate, champion and naive baseline on the same rows of the judged month, and the gate's verdict on them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from flows.ml import candidate as staging
+from flows.ml import evaluation, report
+from flows.ml.baseline import Baseline
+from flows.ml.candidate import Candidate
+from flows.ml.definition import Model, Verdict
+from flows.ml.errors import TrainyardError
+from flows.ml.evaluation import Contender
+from flows.ml.fingerprint import Snapshot
+from flows.ml.lake import Lake
+from flows.ml.ledger import Entry
+from flows.ml.registry import Registry, RegistryUnreachable
+from flows.ml.training import Predictor, targets
+
+
+class ChampionUnusable(TrainyardError):
+    """The champion cannot be loaded or scored, so nothing can be compared with it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict and the plot (PNG) that goes with it."""
+
+    verdict: Verdict
+    plot: bytes
+
+
+def key(decision: str, champion_fault: str) -> str:
+    """What a judgement is cached by: a champion that was out of order is judged by again once it works."""
+    return f"judge/{decision}" + (f"-{hashlib.sha256(champion_fault.encode()).hexdigest()[:12]}" if champion_fault else "")
+
+
+def columns(model: Model) -> list[str]:
+    """The columns of the lake's rows that training and judging read."""
+    expressions = [model.target, model.scope, *(one.label for one in model.slices)]
+    return sorted({*model.inputs, *(name for each in expressions for name in each.meta.root_names())})
+
+
+def judge(
+    lake: Lake, model: Model, candidate: Candidate, snapshot: Snapshot, champion: Contender | None, rows: pl.DataFrame, threads: int
+) -> Judged:
+    """The verdict on a candidate and its plot; ``rows`` are the judged month's, in the model's scope."""
+    naive = Baseline.from_json(staging.read(lake, candidate, "baseline.json")).predict(rows)
+    parts = [staging.read(lake, candidate, name) for name in ("booster.ubj", "encoder.json", "features.py")]
+    predictor = Predictor(parts[0], parts[1], parts[2].decode(), threads)
+    contender = Contender(tuple(part.month for part in snapshot.train), predictor.predict(rows))
+    verdict = evaluation.judge(model, snapshot.judge.month, rows, naive, contender, champion)
+    scored = report.Scored(
+        hour=rows[model.features.day].dt.hour().cast(pl.Int64).to_numpy(),
+        actual=targets(rows, model) / model.target_unit,
+        candidate=contender.predictions,
+        champion=champion.predictions if champion else None,
+        naive=naive,
+    )
+    return Judged(verdict, report.error_plot(scored, f"{model.name}: {snapshot.span}", model.unit))
+
+
+def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.DataFrame, folder: Path) -> Contender:
+    """The champion as the registry stores it, with its own code, on the rows.
+
+    Raises ``ChampionUnusable`` where the stored version is at fault, ``RegistryUnreachable`` where the server is.
+    """
+    import mlflow.pyfunc
+
+    try:
+        version = registry.version(model.name, entry.version)
+        snapshot = json.loads(version.tags["snapshot"])
+        stored = mlflow.pyfunc.load_model(str(registry.download(version, folder)))
+        predictions = stored.predict(rows.select(model.inputs).to_pandas())
+    except RegistryUnreachable:
+        raise
+    except Exception as error:  # what a stored version may do wrong has no limits, and each means the same
+        raise ChampionUnusable(f"version {entry.version} cannot be loaded or scored ({error})") from error
+    return Contender(tuple(part["month"] for part in snapshot["train"]), np.asarray(predictions, dtype=np.float64))
+
+
+def keep_plot(lake: Lake, model: str, decision: str, png: bytes) -> None:
+    """Leave the plot of a decision in the lake, for the report."""
+    lake.put_new(_plot_key(model, decision), png)
+
+
+def plot(lake: Lake, model: str, decision: str) -> bytes:
+    """The plot (PNG) of a decision."""
+    return lake.get(_plot_key(model, decision))
+
+
+def _plot_key(model: str, decision: str) -> str:
+    return f"decisions/{model}/{decision}/errors.png"

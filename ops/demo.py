@@ -1,0 +1,133 @@
+"""The main job on three public months, through its deployments: ``monthly`` month by month, then what came of it."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId, TaskRunFilter
+from prefect.client.schemas.filters import TaskRunFilterState, TaskRunFilterStateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from flows.ml import landing
+from flows.ml.registry import Version
+from flows.resources import Resources, attach
+from ops.environment import Place, here
+from ops.show import show_urls
+
+DEPLOYMENT = "monthly/trip-duration-local"
+MODEL = "trip-duration"
+DATASET = "green_trips"
+MONTHS = ("2023-01", "2023-02", "2023-03")
+SOURCE = "examples/tlc/green_tripdata_{month}.parquet"
+PATIENCE = 900.0
+"""Seconds one month may take; it takes about ten."""
+
+
+class DemoError(Exception):
+    """A month did not end as it should."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table the demo ends with; errors are RMSE in minutes."""
+
+    month: str
+    rows: int
+    naive: float | None
+    candidate: float | None
+    champion: float | None
+    verdict: str
+
+
+def main() -> int:
+    """Run the months and print the table; exit status 1 where a month did not end as it should."""
+    console = Console(highlight=False)
+    place = here()
+    try:
+        with get_client(sync_client=True) as client:
+            for month in MONTHS:
+                _run(client, console, month, place)
+    except DemoError as error:
+        console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
+        return 1
+    console.print(_table(rows(attach())))
+    ports = place.ports()
+    assert ports is not None
+    show_urls(console, ports)
+    return 0
+
+
+def rows(resources: Resources) -> Iterator[Row]:
+    """What is in the lake and the registry of the demo's months."""
+    versions = {version.tags.get("judged"): version for version in resources.registry.versions(MODEL)}
+    for month in landing.months(resources.lake, DATASET):
+        kept = landing.manifest(resources.lake, DATASET, month).rows_kept
+        if version := versions.get(month):
+            yield _row(resources, month, kept, version)
+        else:
+            yield Row(month, kept, None, None, None, "landed: trained on from the next month on")
+
+
+def _row(resources: Resources, month: str, kept: int, version: Version) -> Row:
+    metrics = resources.registry.metrics(version)
+    verdict = f"version {version.number}: {version.tags['verdict']}"
+    return Row(month, kept, metrics["naive_rmse"], metrics["rmse"], metrics.get("champion_rmse"), verdict)
+
+
+def _table(found: Iterator[Row]) -> Table:
+    table = Table("month", "rows", "naive", "candidate", "champion", "verdict", caption="errors: RMSE in minutes")
+    for row in found:
+        errors = ["" if error is None else f"{error:.3f}" for error in (row.naive, row.candidate, row.champion)]
+        table.add_row(row.month, f"{row.rows:,}", *errors, row.verdict)
+    return table
+
+
+def _run(client: SyncPrefectClient, console: Console, month: str, place: Place) -> None:
+    """One month through the deployment, its progress shown. Raises ``DemoError``."""
+    deployment = client.read_deployment_by_name(DEPLOYMENT)
+    parameters = {"model": MODEL, "month": month, "source": SOURCE}
+    run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+    deadline = time.monotonic() + PATIENCE
+    with _bar(console) as bar:
+        line = bar.add_task(f"{month}  waiting for the worker", total=None)
+        while not (run.state and run.state.is_final()):
+            time.sleep(0.4)
+            run = client.read_flow_run(run.id)
+            bar.update(line, description=f"{month}  {_doing(client, run)}")
+            if time.monotonic() > deadline:
+                raise DemoError(f"{month}: no end after {PATIENCE:.0f} s; see .trainyard/log/worker.log and the run {run.name}")
+    assert run.state is not None
+    console.print(f"{month}  {run.state.name}: {run.state.message}", soft_wrap=True)
+    if run.state.type != StateType.COMPLETED:
+        raise DemoError(f"{month} ended {run.state.name}; its run in the Prefect UI is {run.name}")
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Progress]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield bar
+
+
+def _doing(client: SyncPrefectClient, run: FlowRun) -> str:
+    """The tasks at work in a run and its subflows, else the state of the run."""
+    children = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))
+    )
+    tasks = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id, *(child.id for child in children)])),
+        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))),
+    )
+    names = [task.name for task in tasks if not any(child.name == task.name for child in children)]
+    return ", ".join(names) or (run.state.name.lower() if run.state else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
