@@ -6,11 +6,35 @@ nothing else, so that all that is particular to a model can be read in one place
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameSchema
+
 Parameter = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything particular to one monthly dataset.
+
+    ``url`` is where a month's file is published, with ``{dataset}`` and ``{month}`` to fill in. ``schema`` holds the
+    typed columns and the rules every row must meet; ``sources`` maps each of its columns to the name in the file, and
+    ``ignored`` are the file's other columns, so that a new one can be told. ``time`` is the column that must lie in the
+    month. A month with more than the share ``max_broken`` of broken rows, or fewer rows than ``min_rows``, is refused.
+    """
+
+    name: str
+    title: str
+    url: str
+    schema: "DataFrameSchema"
+    sources: Mapping[str, str]
+    ignored: frozenset[str]
+    time: str
+    max_broken: float
+    min_rows: int
 
 
 @dataclass(frozen=True)
