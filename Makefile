@@ -33,3 +33,27 @@ install: ## Install what the local platform needs into .trainyard/venv
 .PHONY: install-tests
 install-tests: ## Install what the suites and the linters need as well
 	@ops/bootstrap tests
+
+.PHONY: test
+test: install-tests ## Run every suite that can run here; each one that cannot is named with the reason
+	@$(PYTHON) -m tests.suites
+
+.PHONY: unit
+unit: install-tests ## Run the unit tests: no network, no server
+	@$(PYTHON) -m tests.suites unit
+
+.PHONY: integration
+integration: install-tests ## Run the tests against real S3, Prefect and MLflow servers
+	@$(PYTHON) -m tests.suites integration
+
+.PHONY: lint
+lint: install-tests ## Check style, types, imports, prefect.yaml and the docs
+	@$(PYTHON) -m ops.lint
+
+.PHONY: format
+format: install-tests ## Format the code
+	@.trainyard/venv/bin/ruff format . && .trainyard/venv/bin/ruff check --fix --quiet .
+
+.PHONY: lock
+lock: install-tests ## Compile the locks anew; UPGRADE=1 takes the newest versions
+	@PATH="$(CURDIR)/.trainyard/venv/bin:$$PATH" ops/lock $(if $(UPGRADE),--upgrade)

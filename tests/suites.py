@@ -1,0 +1,75 @@
+"""Runs every suite that can run here, counts their tests, names each suite that cannot run and why: ``make test``."""
+
+import argparse
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / ".trainyard" / "tests"
+SUITES = {
+    "unit": "no network, no server",
+    "integration": "real S3, Prefect and MLflow servers",
+    "demo": "`make demo` on a clean clone",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a suite went; ``skipped`` counts tests that said why they could not run."""
+
+    suite: str
+    tests: int
+    failed: int
+    skipped: int
+    seconds: float
+    status: int
+
+    @property
+    def ok(self) -> bool:
+        """A suite passes when pytest says so and at least one test ran."""
+        return self.status == 0 and self.failed == 0 and self.tests > self.skipped
+
+
+def run(suite: str, options: Sequence[str]) -> Outcome:
+    """Run one suite in a process of its own."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report = REPORTS / f"{suite}.xml"
+    report.unlink(missing_ok=True)
+    print(f"\n== {suite}: {SUITES[suite]}", flush=True)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pytest", f"tests/{suite}", f"--junitxml={report}", "-q", "-rs", *options]
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    return _outcome(suite, report, time.monotonic() - began, status)
+
+
+def _outcome(suite: str, report: Path, seconds: float, status: int) -> Outcome:
+    if not report.exists():
+        return Outcome(suite, 0, 0, 0, seconds, status or 1)
+    found = ET.parse(report).getroot().find("testsuite")
+    assert found is not None
+    tests, failures, errors, skipped = (int(found.get(name, 0)) for name in ("tests", "failures", "errors", "skipped"))
+    return Outcome(suite, tests, failures + errors, skipped, seconds, status)
+
+
+def main() -> int:
+    """Run the suites named, all when none is; print their counts; exit status 1 when any did not pass."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all when none is named")
+    known, options = parser.parse_known_args()
+    if unknown := set(known.suites) - set(SUITES):
+        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    outcomes = [run(suite, options) for suite in known.suites or SUITES]
+    print(f"\n{'suite':12} {'tests':>6} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
+    for o in outcomes:
+        passed = o.tests - o.failed - o.skipped
+        print(f"{o.suite:12} {o.tests:6} {passed:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}{'' if o.ok else '  FAILED'}")
+    return 0 if all(outcome.ok for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
