@@ -23,7 +23,7 @@ from ops.show import show_urls
 
 DEPLOYMENT = "monthly/trip-duration-local"
 MODEL = "trip-duration"
-DATASET = "green_trips"
+DATASET = "green-trips"
 MONTHS = ("2023-01", "2023-02", "2023-03")
 SOURCE = "examples/tlc/green_tripdata_{month}.parquet"
 PATIENCE = 900.0

@@ -72,7 +72,7 @@ SCHEMA = pa.DataFrameSchema(
 """The typed columns (times are New York's local time, distance is in miles) and the rules for a row."""
 
 DATASET = Dataset(
-    name="green_trips",
+    name="green-trips",
     title="Green taxi trips",
     url="https://d37ci6vzurychx.cloudfront.net/trip-data/green_tripdata_{month}.parquet",
     schema=SCHEMA,

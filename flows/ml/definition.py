@@ -10,6 +10,27 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from flows.ml.features import Band, Clock, Derived, Encoding, Features, Group, Scaled
+
+__all__ = [
+    "Band",
+    "Clock",
+    "Dataset",
+    "Decision",
+    "Derived",
+    "Encoding",
+    "Features",
+    "Gate",
+    "Group",
+    "Interval",
+    "Model",
+    "Parameter",
+    "Scaled",
+    "Slice",
+    "SliceResult",
+    "Verdict",
+]
+
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
@@ -38,32 +59,11 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """A target encoding: the mean of the target over rows with the same ``keys``, shrunk towards the overall mean.
-
-    ``keys`` are columns of the raw rows or names of ``Features.derived``. ``prior`` is the weight of the overall mean,
-    in rows.
-    """
-
-    keys: tuple[str, ...]
-    prior: int = 10
-
-
-@dataclass(frozen=True)
-class Features:
-    """How raw rows become the model matrix. Every name is known before the ride."""
-
-    columns: tuple[str, ...]
-    encodings: tuple[Encoding, ...]
-    folds: int = 5
-
-
-@dataclass(frozen=True)
 class Slice:
     """A part of the rows the gate looks at on its own.
 
     ``label`` gives every row the name of its part. ``matters``: a part that is worse by an interval wholly beyond
-    ``margin`` (minutes) refuses the candidate; other slices are shown, not judged.
+    ``margin`` refuses the candidate; other slices are shown, not judged.
     """
 
     name: str
@@ -74,12 +74,18 @@ class Slice:
 
 @dataclass(frozen=True)
 class Gate:
-    """When a candidate may replace the champion. Errors and margins are RMSE in minutes."""
+    """When a candidate may replace the champion. Errors and margins are RMSE in the unit of the model.
+
+    ``max_champion_age`` is in months of data, from the newest month the champion was trained on to the judged one. Days have
+    a floor beside rows, because the intervals come from resampled days.
+    """
 
     margin: float
     min_rows: int
     min_slice_rows: int
     max_champion_age: int
+    min_days: int = 14
+    min_slice_days: int = 7
     confidence: float = 0.95
     resamples: int = 2_000
     seed: int = 42
@@ -91,7 +97,7 @@ class Model:
 
     ``target`` is an integer expression (seconds for a duration); predictions are ``target / target_unit`` in ``unit``.
     ``scope`` keeps the rows the model is for, in training and in judging. ``inputs`` are the raw columns it needs to
-    predict. ``window`` is how many months it trains on at most.
+    predict. ``window`` is how many months it trains on at most. ``naive`` are the keys of the baseline, finest first.
     """
 
     name: str
@@ -141,7 +147,10 @@ class SliceResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate decided, why, and on what figures (RMSE and MAE in the unit of the model)."""
+    """What the gate decided, why, and on what figures (RMSE and MAE in the unit of the model; NaN where there are none).
+
+    ``slices`` are the parts of the model's slices, in their order.
+    """
 
     decision: Decision
     reason: str
