@@ -51,6 +51,7 @@ class Baseline:
         """The prediction for every row, in the unit of the model: the finest level that has seen the row's keys."""
         found = pl.Series("median", [None], dtype=pl.Float64).new_from_index(0, rows.height)
         for keys, medians in zip(self.levels, self.medians, strict=True):
-            joined = rows.select(keys).join(medians, on=keys, how="left", maintain_order="left")
+            wanted = rows.select(pl.col(key).cast(medians.schema[key]) for key in keys)
+            joined = wanted.join(medians, on=keys, how="left", maintain_order="left")
             found = found.zip_with(found.is_not_null(), joined["median"])
         return found.fill_null(self.overall).to_numpy() / self.target_unit

@@ -19,7 +19,7 @@ from flows.ml.fingerprint import Snapshot
 from flows.ml.lake import Lake
 from flows.ml.ledger import Entry
 from flows.ml.registry import Registry, RegistryUnreachable
-from flows.ml.training import Predictor, targets
+from flows.ml.training import Predictor, raw_rows, targets
 
 
 class ChampionUnusable(TrainyardError):
@@ -75,7 +75,7 @@ def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.Data
         version = registry.version(model.name, entry.version)
         snapshot = json.loads(version.tags["snapshot"])
         stored = mlflow.pyfunc.load_model(str(registry.download(version, folder)))
-        predictions = stored.predict(rows.select(model.inputs).to_pandas())
+        predictions = stored.predict(raw_rows(rows, model).to_pandas())
     except RegistryUnreachable:
         raise
     except Exception as error:  # what a stored version may do wrong has no limits, and each means the same

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
+import polars as pl
+
 from flows.ml import candidate as staging
 from flows.ml import judging, ledger, report
 from flows.ml.candidate import Candidate
@@ -13,7 +16,9 @@ from flows.ml.fingerprint import Snapshot, installed
 from flows.ml.lake import Lake
 from flows.ml.ledger import Entry
 from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
-from flows.ml.serving import log_model
+
+ARTIFACTS = {"booster": "booster.ubj", "encoder": "encoder.json", "features": "features.py"}
+"""The files of a candidate that make the stored model, by the names the serving code knows them by."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ def register(
         metrics=_metrics(judged.verdict, candidate.rows),
         inputs=_inputs(lake, judged.snapshot),
         reports=reports,
-        log_model=lambda: log_model(model, paths),
+        artifacts={role: paths[name] for role, name in ARTIFACTS.items()},
+        example=_example(paths["example.json"], model),
     )
     return registry.register(record)
 
@@ -70,6 +76,11 @@ def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
         f"version {version.number} in MLflow": f"{ui}/#/models/{version.model}/versions/{version.number}",
         "its run": registry.run_url(version, ui),
     }
+
+
+def _example(path: Path, model: Model) -> pd.DataFrame:
+    """A few raw rows, times as times again."""
+    return pl.read_json(path).with_columns(pl.col(model.features.day).str.to_datetime(time_unit="us")).to_pandas()
 
 
 def _tags(judged: Judgement, git_sha: str) -> dict[str, str]:

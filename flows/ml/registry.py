@@ -6,22 +6,29 @@ without its verdict. Where two runs registered one fingerprint, the lowest versi
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
 import requests
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, infer_signature
 from mlflow.tracking import MlflowClient
 
 from flows.ml.errors import TrainyardError
+from flows.ml.serving_requirements import serving_requirements
 
 CHAMPION = "champion"
+SERVING = Path(__file__).with_name("serving.py")
+"""What MLflow runs to load a stored model; its text is stored with each."""
 
 
 class RegistryUnreachable(TrainyardError):
@@ -61,7 +68,8 @@ class Input:
 class Record:
     """What is kept of a training: ``metrics`` are errors in the model's unit, ``reports`` files people read.
 
-    ``log_model`` stores the model in the active MLflow run and gives its URI.
+    ``artifacts`` are the files the stored model is made of, by the names ``flows/ml/serving.py`` knows them by; ``example``
+    are a few rows as it takes them.
     """
 
     model: str
@@ -73,7 +81,8 @@ class Record:
     metrics: Mapping[str, float]
     inputs: Sequence[Input]
     reports: Sequence[Path]
-    log_model: Callable[[], str]
+    artifacts: Mapping[str, Path]
+    example: pd.DataFrame
 
 
 class Registry:
@@ -190,7 +199,15 @@ class Registry:
             self._client.log_artifact(run_id, str(path), "report")
         mlflow.set_tracking_uri(self.uri)
         with mlflow.start_run(run_id=run_id):
-            return record.log_model()
+            stored = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(SERVING),
+                artifacts={name: str(path) for name, path in record.artifacts.items()},
+                pip_requirements=serving_requirements(),
+                signature=_signature(record.example),
+                input_example=record.example,
+            )
+        return str(stored.model_uri)
 
     def _make_version(self, record: Record, run_id: str, model_uri: str) -> Version:
         with _unless_there():
@@ -207,6 +224,10 @@ class Registry:
             self._client.delete_model_version(double.model, str(double.number))
             if double.run_id != kept.run_id:
                 self._client.delete_run(double.run_id)
+
+
+def _signature(example: pd.DataFrame) -> ModelSignature:
+    return infer_signature(example, np.zeros(1, dtype=np.float64))
 
 
 def _dataset_input(one: Input) -> DatasetInput:

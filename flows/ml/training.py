@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as selectors
 import xgboost as xgb
 
 from flows.ml import features as current
@@ -34,6 +35,7 @@ class PredictionError(TrainyardError):
 class Trained:
     """A model as it is stored: booster (UBJSON), encoder (JSON) and the text of the code that feeds it.
 
+    ``baseline`` is the naive baseline (JSON) of the same rows, ``example`` a few of them as the stored model takes them (JSON).
     ``names`` are the columns of the matrix, ``rows`` the rows in scope that it was trained on, ``target_unit`` what the
     integer target is divided by.
     """
@@ -45,6 +47,7 @@ class Trained:
     rows: int
     target_unit: int
     baseline: bytes
+    example: bytes
 
     def files(self) -> dict[str, bytes]:
         """What of it is kept, by file name."""
@@ -53,6 +56,7 @@ class Trained:
             "encoder.json": self.encoder,
             "features.py": self.code.encode(),
             "baseline.json": self.baseline,
+            "example.json": self.example,
         }
 
 
@@ -123,7 +127,13 @@ def train(rows: pl.DataFrame, model: Model, threads: int, on_round: Progress | N
         rows=scoped.height,
         target_unit=model.target_unit,
         baseline=Baseline.fit(scoped, target, model.naive, model.target_unit).to_json(),
+        example=raw_rows(scoped.head(5), model).write_json().encode(),
     )
+
+
+def raw_rows(rows: pl.DataFrame, model: Model) -> pl.DataFrame:
+    """What the stored model takes: its inputs, whole numbers as 64-bit ones."""
+    return rows.select(model.inputs).with_columns(selectors.integer().cast(pl.Int64))
 
 
 def _parameters(model: Model, target: Integers, threads: int) -> dict[str, Any]:
