@@ -72,7 +72,7 @@ distances = mostly(st.floats(0, 100), -0.01, 100.01, 259_777.0, math.nan, math.i
 trips = st.builds(lambda *values: dict(zip(TYPES, values, strict=True)), times, times, zones, zones, distances)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(trips, max_size=30), st.integers(1, 40))
 def test_exactly_the_rows_that_meet_every_rule_are_kept(rows, slice_rows):
     checked = check_rows(month_of(rows), SMALL, MONTH, slice_rows)
@@ -81,7 +81,7 @@ def test_exactly_the_rows_that_meet_every_rule_are_kept(rows, slice_rows):
     assert checked.kept + sum(checked.reasons.values()) == checked.rows == len(rows)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(trips, max_size=30).flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))))
 def test_the_order_of_the_rows_changes_no_count(orders):
     first, second = (check_rows(month_of(rows), SMALL, MONTH) for rows in orders)
@@ -89,7 +89,7 @@ def test_the_order_of_the_rows_changes_no_count(orders):
     assert (first.reasons, first.kept) == (second.reasons, second.kept)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(trips, max_size=30))
 def test_what_is_kept_meets_the_schema_in_its_own_types(rows):
     file = month_of(rows)

@@ -23,7 +23,7 @@ from flows.ml.source import (
 )
 
 MONTH = "2023-02"
-QUICK = Patience(connect=0.3, read=0.3, attempts=3, pause=0.01)
+QUICK = Patience(connect=0.2, read=0.2, attempts=3, pause=0.01)
 
 
 def parquet() -> bytes:
@@ -51,7 +51,7 @@ class Server:
             case "/busy" if first:
                 request.send_error(503)
             case "/slow" if first:
-                threading.Event().wait(0.5)
+                threading.Event().wait(0.3)
             case "/cut":
                 self.send(request, CONTENT[:500], len(CONTENT))
             case "/cut-once" if first:
@@ -257,7 +257,7 @@ def test_an_object_comes_from_its_bucket(tmp_path):
 
 
 def test_an_object_that_is_not_there_is_a_month_not_published(tmp_path):
-    with pytest.raises(MonthNotPublished, match="s3://data/trips/2023-03.parquet"):
+    with pytest.raises(MonthNotPublished, match=r"s3://data/trips/2023-03\.parquet"):
         fetch("s3://data/trips/2023-03.parquet", "2023-03", tmp_path, buckets=lambda name: Bucket())
 
 
@@ -302,5 +302,5 @@ def test_dataset_and_month_are_filled_in():
 
 @pytest.mark.parametrize("template", ["https://host/{year}.parquet", "ftp://host/{month}"])
 def test_a_template_that_cannot_be_read_is_a_source_error(template):
-    with pytest.raises(SourceError, match="year|ftp"):
+    with pytest.raises(SourceError, match=r"year|ftp"):
         resolve(template, "green_trips", MONTH)
