@@ -121,6 +121,7 @@ class Lake:
         with named(self._place(key)):
             written = put(self._target(key), data, etag)
         if written is None:
+            self.check()  # to SeaweedFS a condition on an object of a missing bucket is just one that does not hold
             raise Conflict(f"{self._place(key)}: changed by another writer meanwhile. Read it again and decide anew.")
         return written
 
@@ -210,9 +211,7 @@ class Lake:
         return digest.hexdigest(), count
 
 
-def connect(
-    bucket: str, prefix: str = "", session: boto3.Session | None = None, endpoint: str | None = None
-) -> Lake:
+def connect(bucket: str, prefix: str = "", session: boto3.Session | None = None, endpoint: str | None = None) -> Lake:
     """The lake by the standard AWS chain (AWS_ENDPOINT_URL, AWS_SHARED_CREDENTIALS_FILE, ...) where nothing is given.
 
     Sends nothing yet. Gives up on a silent server after about a minute, and in ``check`` after about ten seconds.
