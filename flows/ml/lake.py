@@ -61,9 +61,9 @@ class Stat:
 class Lake:
     """The objects under ``prefix`` of ``bucket``; keys given and returned are relative to the prefix.
 
-    ``probe`` is a client that gives up sooner than ``client``, for ``check``. Files beyond ``part`` bytes (5 MiB at least)
-    are sent in parts of that size. Every method raises the errors of
-    ``lake_errors``: LakeUnreachable, CredentialsRefused, BucketMissing, or LakeError for what has no name of its own.
+    ``probe`` is a client that gives up sooner than ``client``, for ``check``. Files beyond ``part`` bytes (5 MiB at
+    least) are sent in parts of that size. Every method raises the errors of ``lake_errors``: LakeUnreachable,
+    CredentialsRefused, BucketMissing, or LakeError for what has no name of its own.
     """
 
     client: Any

@@ -164,9 +164,10 @@ def test_an_endpoint_that_never_answers_is_named_in_about_ten_seconds(secret_ses
 
 
 def test_a_server_that_fails_is_unreachable_by_name(secret_session: boto3.Session) -> None:
-    with fake_s3(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n") as url:
-        with pytest.raises(LakeUnreachable, match="cannot serve"):
-            connect("lake", "", secret_session, url).check()
+    answer = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
+
+    with fake_s3(answer) as url, pytest.raises(LakeUnreachable, match="cannot serve"):
+        connect("lake", "", secret_session, url).check()
 
 
 def test_an_address_of_the_endpoint_keeps_its_password_to_itself(secret_session: boto3.Session, refused: str) -> None:
@@ -229,7 +230,7 @@ def test_an_object_that_is_no_json_is_named(weed_lake: Lake) -> None:
     weed_lake.put_new("bad", b"{")
 
     assert weed_lake.get_json("good") == {"rows": 3}
-    with pytest.raises(LakeError, match="bad.*not JSON"):
+    with pytest.raises(LakeError, match=r"bad.*not JSON"):
         weed_lake.get_json("bad")
 
 

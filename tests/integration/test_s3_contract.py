@@ -224,18 +224,20 @@ def test_a_request_without_credentials_is_refused(lake: Lake, s3: Server, s3_ses
     lake.put_new("key", b"data")
     anyone = s3_session.client("s3", endpoint_url=s3.url, config=Config(signature_version=UNSIGNED))
 
-    for request in (
-        lambda: anyone.get_object(**raw_names(lake, "key")),
-        lambda: anyone.put_object(**raw_names(lake, "other"), Body=b""),
-        lambda: anyone.list_objects_v2(Bucket=lake.bucket),
-        lambda: anyone.list_buckets(),
-    ):
+    requests: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (anyone.get_object, raw_names(lake, "key")),
+        (anyone.put_object, raw_names(lake, "other") | {"Body": b""}),
+        (anyone.list_objects_v2, {"Bucket": lake.bucket}),
+        (anyone.list_buckets, {}),
+    ]
+
+    for send, request in requests:
         with pytest.raises(ClientError) as refusal:
-            request()
+            send(**request)
         assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def raw_names(lake: Lake, key: str) -> dict[str, str]:
+def raw_names(lake: Lake, key: str) -> dict[str, Any]:
     """Bucket and key as the client itself wants them."""
     return {"Bucket": lake.bucket, "Key": f"{lake.prefix}/{key}"}
 

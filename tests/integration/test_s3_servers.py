@@ -80,13 +80,12 @@ def test_seaweedfs_takes_little_disk_and_hides_its_secret(tmp_path: Path) -> Non
 
 
 def test_minio_listens_on_one_port_of_loopback(minio_server: Server) -> None:
-    ports = {each.laddr.port for each in psutil.net_connections("inet") if each.status == psutil.CONN_LISTEN}
-    everywhere = {
-        each.laddr.ip for each in psutil.net_connections("inet") if each.laddr and each.laddr.port in minio_server.ports
-    }
+    found = [each.laddr for each in psutil.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+    places = {address.ip for address in found if address.port in minio_server.ports}
 
-    assert set(minio_server.ports) <= ports
-    assert everywhere <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert len(minio_server.ports) == 1
+    assert "127.0.0.1" in places
+    assert places <= {"127.0.0.1", "::1"}
 
 
 def test_a_server_that_does_not_start_is_named_with_the_last_it_said(tmp_path: Path) -> None:
@@ -95,6 +94,5 @@ def test_a_server_that_does_not_start_is_named_with_the_last_it_said(tmp_path: P
     program.chmod(0o755)
     server = minio(program, tmp_path, free_ports(1)[0], *KEYS)
 
-    with pytest.raises(ServerError, match="the disk is gone"):
-        with running(server, tmp_path / "log"):
-            pass
+    with pytest.raises(ServerError, match="the disk is gone"), running(server, tmp_path / "log"):
+        pass
