@@ -9,17 +9,13 @@ import hashlib
 import json
 import os
 import tempfile
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from flows.ml.lake_errors import (
     BucketMissing,
@@ -31,10 +27,9 @@ from flows.ml.lake_errors import (
     ObjectMissing,
     Place,
     Truncated,
-    code,
     named,
-    status,
 )
+from flows.ml.lake_writes import MAX_PARTS, PART, Progress, Target, put, tell, upload
 
 __all__ = [
     "BucketMissing",
@@ -52,14 +47,6 @@ __all__ = [
 ]
 
 MIB = 1 << 20
-PART = 16 * MIB
-"""Size of a part of an upload, and the size beyond which an upload has parts."""
-MAX_PARTS = 10_000
-"""S3's limit of parts in one upload (docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
-ATTEMPTS = 5
-
-Progress = Callable[[int], None]
-"""Told how many more bytes have gone over the wire."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +61,16 @@ class Stat:
 class Lake:
     """The objects under ``prefix`` of ``bucket``; keys given and returned are relative to the prefix.
 
-    ``probe`` is a client that gives up sooner than ``client``, for ``check``. Every method raises the errors of
-    ``lake_errors``: LakeUnreachable, CredentialsRefused, BucketMissing, or LakeError for what has no name of its own.
+    ``probe`` is a client that gives up sooner than ``client``, for ``check``. Files beyond ``part`` bytes (5 MiB at
+    least) are sent in parts of that size. Every method raises the errors of ``lake_errors``: LakeUnreachable,
+    CredentialsRefused, BucketMissing, or LakeError for what has no name of its own.
     """
 
     client: Any
     bucket: str
     prefix: str = ""
     probe: Any = None
+    part: int = PART
 
     def check(self) -> None:
         """Find out within seconds whether the lake can be listed."""
@@ -121,15 +110,18 @@ class Lake:
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write an object unless there is one: of any number of writers one is told True."""
-        return self._put(key, data, {"IfNoneMatch": "*"}) is not None
+        with named(self._place(key)):
+            return put(self._target(key), data, etag=None) is not None
 
     def replace(self, key: str, data: bytes, etag: str | None) -> str:
         """Write over the object that was read with ``etag``, or a new one for None; returns the new etag.
 
         Raises Conflict where the object is another by now, or gone.
         """
-        written = self._put(key, data, {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
+        with named(self._place(key)):
+            written = put(self._target(key), data, etag)
         if written is None:
+            self.check()  # to SeaweedFS a condition on an object of a missing bucket is just one that does not hold
             raise Conflict(f"{self._place(key)}: changed by another writer meanwhile. Read it again and decide anew.")
         return written
 
@@ -139,14 +131,14 @@ class Lake:
         Holds one part in memory at a time. Nothing is visible before the whole is, nor left behind on a failure.
         """
         size = path.stat().st_size
-        if size <= PART:
+        if size <= self.part:
             new = self.put_new(key, path.read_bytes())
-            _tell(progress, size)
+            tell(progress, size)
             return new
         if self.find(key):
             return False
-        part = max(PART, -(-size // MAX_PARTS))
-        return self._write(key, lambda token: self._multipart(key, path, part, token, progress)) is not None
+        with named(self._place(key)):
+            return upload(self._target(key), path, max(self.part, -(-size // MAX_PARTS)), progress) is not None
 
     def download(
         self,
@@ -166,8 +158,9 @@ class Lake:
                 found, count = self._stream(key, file, progress)
             if sha256 not in (None, found) or size not in (None, count):
                 raise DigestMismatch(
-                    f"{self._place(key)}: is {count} bytes of sha256 {found}, promised were {'any' if size is None else size} "
-                    f"bytes of sha256 {sha256 or 'any'}. The object is damaged or another one: write it again from its source."
+                    f"{self._place(key)}: {count} bytes of sha256 {found}, expected were "
+                    f"{'any' if size is None else size} bytes of sha256 {sha256 or 'any'}. "
+                    "The object is damaged or another one: write it again from its source."
                 )
             os.replace(name, path)
         finally:
@@ -198,6 +191,9 @@ class Lake:
     def _place(self, key: str) -> Place:
         return Place(self.client.meta.endpoint_url, self.bucket, self._full(key))
 
+    def _target(self, key: str) -> Target:
+        return Target(self.client, self.bucket, self._full(key))
+
     def _pages(self, **request: str) -> Iterator[dict[str, Any]]:
         with named(self._place(request["Prefix"])):
             yield from self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **request)
@@ -211,73 +207,21 @@ class Lake:
                 file.write(chunk)
                 digest.update(chunk)
                 count += len(chunk)
-                _tell(progress, len(chunk))
+                tell(progress, len(chunk))
         return digest.hexdigest(), count
 
-    def _put(self, key: str, data: bytes, condition: dict[str, str]) -> str | None:
-        request = {"Bucket": self.bucket, "Key": self._full(key), "Body": data, **condition}
-        return self._write(key, lambda token: self.client.put_object(**request, Metadata={"writer": token})["ETag"])
 
-    def _write(self, key: str, write: Callable[[str], str]) -> str | None:
-        """The etag that a conditional write left, None where its condition does not hold.
-
-        A write whose answer was lost is sent again and then fails by its own success: the writer's token, kept with the
-        object, tells that from a lost race. 409 is AWS's word for a race that nobody may have won: again.
-        """
-        token = uuid.uuid4().hex
-        with named(self._place(key)):
-            for attempt in range(ATTEMPTS):
-                try:
-                    return write(token)
-                except ClientError as error:
-                    if status(error) == 412 or code(error) in ("NoSuchKey", "NoSuchUpload"):
-                        return self._mine(key, token)
-                    if code(error) != "ConditionalRequestConflict" or attempt == ATTEMPTS - 1:
-                        raise
-                    time.sleep(0.1 * 2**attempt)
-        raise AssertionError("unreachable")
-
-    def _mine(self, key: str, token: str) -> str | None:
-        try:
-            head = self.client.head_object(Bucket=self.bucket, Key=self._full(key))
-        except ClientError as error:
-            if status(error) == 404:
-                return None
-            raise
-        return head["ETag"] if head["Metadata"].get("writer") == token else None
-
-    def _multipart(self, key: str, path: Path, part: int, token: str, progress: Progress | None) -> str:
-        target = {"Bucket": self.bucket, "Key": self._full(key)}
-        upload = self.client.create_multipart_upload(**target, Metadata={"writer": token})["UploadId"]
-        try:
-            parts = list(self._parts(target | {"UploadId": upload}, path, part, progress))
-            done = self.client.complete_multipart_upload(
-                **target, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
-            )
-        except BaseException:
-            with suppress(ClientError, BotoCoreError):  # the failure itself is what the caller must hear of
-                self.client.abort_multipart_upload(**target, UploadId=upload)
-            raise
-        return str(done["ETag"])
-
-    def _parts(self, target: dict[str, str], path: Path, part: int, progress: Progress | None) -> Iterator[Any]:
-        with path.open("rb") as file:
-            for number, data in enumerate(iter(lambda: file.read(part), b""), start=1):
-                answer = self.client.upload_part(**target, PartNumber=number, Body=data)
-                _tell(progress, len(data))
-                yield {"PartNumber": number, "ETag": answer["ETag"]}
-
-
-def connect(bucket: str, prefix: str = "", session: boto3.Session | None = None) -> Lake:
-    """The lake by the standard AWS chain (AWS_ENDPOINT_URL, AWS_SHARED_CREDENTIALS_FILE, ...), or by a session's.
+def connect(bucket: str, prefix: str = "", session: boto3.Session | None = None, endpoint: str | None = None) -> Lake:
+    """The lake by the standard AWS chain (AWS_ENDPOINT_URL, AWS_SHARED_CREDENTIALS_FILE, ...) where nothing is given.
 
     Sends nothing yet. Gives up on a silent server after about a minute, and in ``check`` after about ten seconds.
     """
     try:
         with named(Place("", bucket, prefix)):
             chain = session or boto3.Session()
-            client = chain.client("s3", config=_config(read_timeout=20, attempts=3))
-            return Lake(client, bucket, prefix, chain.client("s3", config=_config(read_timeout=4, attempts=2)))
+            client = chain.client("s3", endpoint_url=endpoint, config=_config(read_timeout=20, attempts=3))
+            probe = chain.client("s3", endpoint_url=endpoint, config=_config(read_timeout=4, attempts=2))
+            return Lake(client, bucket, prefix, probe)
     except ValueError as error:
         raise LakeError("The S3 endpoint is no address. Set AWS_ENDPOINT_URL to one as http://host:port.") from error
 
@@ -291,8 +235,3 @@ def _config(read_timeout: int, attempts: int) -> Config:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-
-
-def _tell(progress: Progress | None, count: int) -> None:
-    if progress:
-        progress(count)

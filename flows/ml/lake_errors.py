@@ -94,8 +94,8 @@ def _answered(error: boto.ClientError, place: Place) -> LakeError:
         return ObjectMissing(f"{place}: no such object. Check the key, or run what writes it first.")
     if status(error) in (401, 403) or code(error) in ("ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"):
         return CredentialsRefused(
-            f"{place}: S3 refuses the credentials ({code(error)}). Check the access key, its secret, the clock and that "
-            "its policy allows to list, read and write there."
+            f"{place}: S3 refuses the credentials ({code(error)}). Check the access key, its secret, the clock and "
+            "that its policy allows to list, read and write there."
         )
     if status(error) >= 500:
         return LakeUnreachable(f"{place}: S3 cannot serve ({code(error)}). Check the S3 service, then run again.")

@@ -1,0 +1,65 @@
+"""Real servers, each started once for all tests that want it."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import boto3
+import pytest
+
+from flows.ml.lake import Lake, connect
+from ops.minio import MinioMissing, cache_folder, find
+from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
+
+ACCESS_KEY = "trainyard-tests"
+SECRET_KEY = "not-a-secret-of-anyone"
+BUCKET = "lake"
+
+
+@pytest.fixture(scope="session")
+def s3_session() -> boto3.Session:
+    """The credentials both S3 servers know."""
+    return boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """SeaweedFS with a bucket ``lake``."""
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    server = seaweedfs(find_weed(), folder, free_ports(SEAWEEDFS_PORTS), ACCESS_KEY, SECRET_KEY)
+    with running(server, folder / "log"):
+        make_bucket(server.url, BUCKET, ACCESS_KEY, SECRET_KEY)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """MinIO with a bucket ``lake``; tests that want it are skipped, with the reason, where there is none."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}")
+
+    try:
+        found = find(cache_folder(os.environ), say)
+    except MinioMissing as missing:
+        pytest.skip(str(missing))
+    folder = tmp_path_factory.mktemp("minio")
+    server = found.server(folder, free_ports(1)[0], ACCESS_KEY, SECRET_KEY)
+    with running(server, folder / "log"):
+        make_bucket(server.url, BUCKET, ACCESS_KEY, SECRET_KEY)
+        yield server
+
+
+@pytest.fixture(scope="session", params=["minio", "seaweedfs"])
+def s3(request: pytest.FixtureRequest) -> Server:
+    """Every S3 server in turn."""
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+@pytest.fixture
+def lake(s3: Server, s3_session: boto3.Session) -> Lake:
+    """An empty lake on every S3 server in turn."""
+    return connect(BUCKET, f"tests/{uuid.uuid4().hex}", s3_session, s3.url)
