@@ -76,7 +76,7 @@ class Manifest:
 
 def contract_digest(dataset: str) -> str:
     """The sha256 (hex) of the files that decide what is valid: the dataset's and the contract's own."""
-    found = importlib.util.find_spec(f"flows.datasets.{dataset}")
+    found = importlib.util.find_spec(f"flows.datasets.{dataset.replace('-', '_')}")
     if found is None or found.origin is None:
         raise ManifestError(f"There is no flows/datasets/{dataset}.py. Correct the dataset's name.")
     files = (Path(found.origin), Path(contract.__file__))
