@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from prefect import flow, task
-from prefect.states import Completed, State, StateType
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Completed
 from pydantic import Field
 
 from flows import datasets, models

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from prefect import flow, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
-from prefect.states import Completed, Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows import models
@@ -50,7 +51,8 @@ def retrain(model: ModelName, until: Until = "", window: Window = None) -> State
     candidate = train(model, snapshot, fingerprint)
     for _ in range(CONTESTS):
         champion = find_champion(model)
-        decision = identity.decision(models.load(model), fingerprint, champion and (champion.number, champion.fingerprint))
+        against = (champion.number, champion.fingerprint) if champion else None
+        decision = identity.decision(models.load(model), fingerprint, against)
         verdict = weigh(candidate, snapshot, champion, decision)
         version = register(candidate, snapshot, verdict, champion, decision)
         publish_decision(version, snapshot, verdict, champion, decision)
@@ -129,10 +131,9 @@ def judge(
     with scratch(resources.settings) as folder:
         found = snapshots.read(resources.lake, snapshot.dataset, (snapshot.judge,), folder, judging.columns(definition))
         rows = training.in_scope(found.collect(), definition)
-        if champion_fault:
-            rival = Contender((), None, champion_fault)
-        else:
-            rival = champion and judging.score_champion(resources.registry, definition, champion, rows, folder)
+        rival = Contender((), None, champion_fault) if champion_fault else None
+        if champion and not rival:
+            rival = judging.score_champion(resources.registry, definition, champion, rows, folder)
         judged = judging.judge(resources.lake, definition, candidate, snapshot, rival, rows, resources.settings.threads)
     judging.keep_plot(resources.lake, candidate.model, decision, judged.plot)
     return judged.verdict

@@ -126,7 +126,7 @@ def _doing(client: SyncPrefectClient, run: FlowRun) -> str:
         task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))),
     )
     names = [task.name for task in tasks if not any(child.name == task.name for child in children)]
-    return ", ".join(names) or (run.state.name.lower() if run.state else "")
+    return ", ".join(names) or ((run.state.name or "") if run.state else "").lower()
 
 
 if __name__ == "__main__":

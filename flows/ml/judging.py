@@ -52,12 +52,13 @@ def judge(
     naive = Baseline.from_json(staging.read(lake, candidate, "baseline.json")).predict(rows)
     parts = [staging.read(lake, candidate, name) for name in ("booster.ubj", "encoder.json", "features.py")]
     predictor = Predictor(parts[0], parts[1], parts[2].decode(), threads)
-    contender = Contender(tuple(part.month for part in snapshot.train), predictor.predict(rows))
+    predictions = predictor.predict(rows)
+    contender = Contender(tuple(part.month for part in snapshot.train), predictions)
     verdict = evaluation.judge(model, snapshot.judge.month, rows, naive, contender, champion)
     scored = report.Scored(
         hour=rows[model.features.day].dt.hour().cast(pl.Int64).to_numpy(),
         actual=targets(rows, model) / model.target_unit,
-        candidate=contender.predictions,
+        candidate=predictions,
         champion=champion.predictions if champion else None,
         naive=naive,
     )

@@ -58,7 +58,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
     ]
     try:
-        settings = Settings()
+        settings = Settings()  # type: ignore[call-arg]
     except ValidationError as error:
         problems += [f"{_variable(str(e['loc'][0]))}: {e['msg'].lower()}" for e in error.errors()]
     if problems:
