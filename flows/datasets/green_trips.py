@@ -62,7 +62,7 @@ SCHEMA = pa.DataFrameSchema(
                     100,
                     error="distance above 100 miles",
                     description="The city is 35 miles across. Of about 68,000 trips a month 37 to 55 are above, up to "
-                    "259,777 miles, nearly all of them meter faults.",
+                    "178,920 miles: meter faults.",
                 ),
             ],
         ),

@@ -72,7 +72,7 @@ distances = mostly(st.floats(0, 100), -0.01, 100.01, 259_777.0, math.nan, math.i
 trips = st.builds(lambda *values: dict(zip(TYPES, values, strict=True)), times, times, zones, zones, distances)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(trips, max_size=30), st.integers(1, 40))
 def test_exactly_the_rows_that_meet_every_rule_are_kept(rows, slice_rows):
     checked = check_rows(month_of(rows), SMALL, MONTH, slice_rows)
@@ -105,6 +105,10 @@ def test_what_is_kept_meets_the_schema_in_its_own_types(rows):
     [
         ({"lpep_pickup_datetime": None}, "pickup_at missing"),
         ({"trip_distance": math.nan}, "distance missing"),
+        (
+            {"lpep_pickup_datetime": datetime(2023, 3, 1), "lpep_dropoff_datetime": datetime(2023, 3, 1, 1)},
+            "pickup_at outside the month",
+        ),
         ({"lpep_pickup_datetime": datetime(2023, 1, 31), "PULocationID": 0}, "pickup_at outside the month"),
         ({"lpep_dropoff_datetime": datetime(2023, 2, 3, 11, 59)}, "drop-off before pickup"),
         ({"lpep_dropoff_datetime": datetime(2023, 2, 4, 12, 0, 1)}, "longer than a day"),
@@ -122,8 +126,22 @@ def test_a_broken_row_has_the_first_reason_it_breaks(change, reason):
     assert checked.broken["index"].to_list() == [2]
 
 
-@pytest.mark.parametrize("change", [{"trip_distance": 0.0}, {"DOLocationID": 265}, {"trip_distance": 100.0}])
-def test_what_is_only_of_no_use_to_a_model_is_kept(change):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trip_distance": 0.0},
+        {"trip_distance": 100.0},
+        {"DOLocationID": 265},
+        {"lpep_dropoff_datetime": datetime(2023, 2, 3, 12)},
+        {"lpep_dropoff_datetime": datetime(2023, 2, 4, 12)},
+        {"lpep_pickup_datetime": datetime(2023, 2, 1), "lpep_dropoff_datetime": datetime(2023, 2, 1)},
+        {
+            "lpep_pickup_datetime": datetime(2023, 2, 28, 23, 59, 59, 999_999),
+            "lpep_dropoff_datetime": datetime(2023, 3, 1),
+        },
+    ],
+)
+def test_a_row_at_a_limit_is_kept(change):
     checked = check_rows(rows_like(0, change), SMALL, MONTH)
 
     assert checked.kept == 1
@@ -155,6 +173,12 @@ def test_a_zone_that_is_no_whole_number_is_not_rounded():
     file = rows_like(1).with_columns(PULocationID=pl.lit(74.5))
 
     assert check_rows(file, SMALL, MONTH).reasons == {"pickup_zone not of its type": 1}
+
+
+def test_a_zone_that_is_not_a_number_is_missing():
+    file = rows_like(1).with_columns(PULocationID=pl.lit(math.nan))
+
+    assert check_rows(file, SMALL, MONTH).reasons == {"pickup_zone missing": 1}
 
 
 def test_a_column_of_nothing_but_nulls_breaks_every_row():

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from flows.datasets.green_trips import DATASET
-from flows.ml import landing
+from flows.ml import landing, month_files
 from flows.ml.contract import ContractError, check_rows
 from flows.ml.lake import Conflict, DigestMismatch, ObjectMissing, Stat
 from flows.ml.landing import MonthMissing, land
@@ -157,6 +157,16 @@ def test_a_month_without_broken_rows_has_no_quarantine(lake, tmp_path):
 
     assert found.quarantine is None
     assert not lake.keys("quarantine/")
+
+
+def test_slices_do_not_show_in_what_is_written(tmp_path, monkeypatch):
+    source, whole, sliced = made_month(tmp_path), MemoryLake(), MemoryLake()
+    landed(whole, source)
+    monkeypatch.setattr(month_files, "SLICE_ROWS", 1)
+
+    landed(sliced, source)
+
+    assert sliced.objects == whole.objects
 
 
 def test_the_same_bytes_again_write_nothing(lake, tmp_path):
@@ -352,7 +362,7 @@ def written(source: Path, folder: Path) -> list[str]:
 
 
 def test_the_bytes_written_do_not_depend_on_the_number_of_threads(tmp_path):
-    months = pl.concat([pl.scan_parquet(ROOT / "examples/tlc/green_tripdata_2023-02.parquet")] * 8)
+    months = pl.concat([pl.scan_parquet(ROOT / "examples/tlc/green_tripdata_2023-02.parquet")] * 5)
     months.sink_parquet(tmp_path / "source", row_group_size=70_000)
     others = pl.thread_pool_size() * 4
     command = [sys.executable, __file__, tmp_path / "source", tmp_path]
