@@ -98,9 +98,9 @@ _KINDS: Mapping[str, type[Derived]] = {kind.__name__: kind for kind in (Clock, B
 class Encoding:
     """A mean over the training rows with the same ``keys``, shrunk towards that of a wider group.
 
-    The mean of ``value`` (the target where it is empty) over the rows or, with ``per``, the ratio of its sum to the sum of
-    ``per``. ``prior`` is the weight of the wider group, in rows; ``parent`` names its encoding, and without one it is all
-    rows. Keys, value and per are integer columns of the rows or derived ones.
+    The mean of ``value`` (the target where it is empty) over the rows or, with ``per``, the ratio of its sum to that of
+    ``per``. ``prior`` is the weight of the wider group, in rows; ``parent`` names the wider group's encoding, listed
+    before, and without one it is all rows. Keys, value and per are integer columns of the rows or derived ones.
     """
 
     name: str
@@ -115,7 +115,7 @@ class Encoding:
 class Features:
     """How raw rows become the model matrix: ``columns`` as they are, then the ``encodings``.
 
-    ``day`` is the time column whose calendar day makes the folds of the encodings (and the blocks of the gate's bootstrap).
+    ``day`` is the time column whose calendar day makes the folds of the encodings, and the blocks of the bootstrap.
     Every name must be known before the event that is predicted.
     """
 
@@ -180,9 +180,9 @@ class Encoder:
 def fit_transform(rows: pl.DataFrame, target: Integers, features: Features) -> tuple[Encoder, Matrix]:
     """Fits the encodings on training rows and gives their matrix [rows, names], encoded out of fold.
 
-    ``target`` is an integer a row (seconds, for a duration). A row's encodings come from the other folds only, and a fold
-    is a set of calendar days: trips of one day share its traffic, and a trip that was recorded twice has its twin in its
-    own fold. Raises ValueError where sums could not be kept exactly.
+    ``target`` is an integer a row (seconds, for a duration). A row's encodings come from the other folds only, and a
+    fold is a set of calendar days: trips of one day share its traffic, and a trip that was recorded twice has its twin
+    in its own fold. Raises ValueError where sums could not be kept exactly.
     """
     fitting = tuple(_fit(rows, target, encoding, features) for encoding in features.encodings)
     matrix = _matrix(rows, features, fitting, held_out=True)
@@ -228,7 +228,7 @@ def _matrix(rows: pl.DataFrame, features: Features, tables: tuple[Table, ...], *
 
 
 def _means(table: Table, cells: Integers, fold: Integers | None, prior: int, parent: Floats | None) -> Floats:
-    """The shrunk mean of each row's cell, without the row's own fold where ``fold`` is given; NaN where nothing is left."""
+    """The shrunk mean of each row's cell, without the row's own fold where ``fold`` is given; NaN of nothing."""
     sums, weights, total = table.sums, table.weights, table.total
     if fold is not None:
         sums, weights = _without_fold(sums), _without_fold(weights)

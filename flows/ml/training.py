@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -135,8 +134,8 @@ class _Rounds(xgb.callback.TrainingCallback):
 
 
 def _module(code: str) -> ModuleType:
-    """The stored code as a module of its own name, beside the present one. Dataclasses look themselves up by that name."""
-    module = module_from_spec(spec_from_loader(f"_stored_features_{abs(hash(code)):x}", loader=None))  # type: ignore[arg-type]
+    """The stored code as a module of its own name, beside the present one; dataclasses look their module up by it."""
+    module = ModuleType(f"_stored_features_{abs(hash(code)):x}")
     sys.modules[module.__name__] = module
-    exec(compile(code, "features.py", "exec"), module.__dict__)  # noqa: S102 - the code was stored with the model
+    exec(compile(code, "features.py", "exec"), module.__dict__)
     return module
