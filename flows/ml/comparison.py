@@ -1,8 +1,9 @@
 """The errors of candidate, champion and naive baseline on the same rows, by slice, with paired intervals.
 
-What is resampled for the intervals is days, in pairs: the trips of one day share its weather and traffic, and both models
-are compared on the same days (the block bootstrap of Efron and Tibshirani 1993, chapter 8; percentile intervals). Squared
-errors are integers, so that sums are exact and a figure is the same to the last digit on any machine.
+What is resampled for the intervals is days, in pairs: the trips of one day share its weather and traffic, and both
+models are compared on the same days (percentile intervals of a paired bootstrap; Efron and Tibshirani, An Introduction
+to the Bootstrap, 1993, chapters 8 and 13). Squared errors are integers, so that sums are exact and a figure is the same
+to the last digit on any machine.
 """
 
 from dataclasses import dataclass, replace
@@ -44,12 +45,16 @@ class _Sums:
 def compare(
     model: Model, rows: pl.DataFrame, target: Integers, naive: Floats, candidate: Floats, champion: Floats | None
 ) -> Comparison:
-    """Compares on at least one row. Predictions are finite and in the unit of the model, ``target`` in that of the target."""
+    """Compares on at least one row.
+
+    Predictions are finite and in the unit of the model; ``target`` is the integer it is divided from.
+    """
     actual = target / model.target_unit
     days, day = np.unique(rows[model.features.day].cast(pl.Date).cast(pl.Int32).to_numpy(), return_inverse=True)
     limit = LARGEST_SUM // (len(days) * int(np.bincount(day).max()))
     predictions = (naive, candidate, candidate if champion is None else champion)
-    squares = [_counted((prediction - actual) ** 2, limit) for prediction in predictions]
+    with np.errstate(over="ignore"):
+        squares = [_counted((prediction - actual) ** 2, limit) for prediction in predictions]
     parts, sums = _sums(model, rows, day, len(days), squares)
     draws = _draws(len(days), model.gate)
     results = _results(model, parts, sums, _intervals(sums.candidate, sums.champion, sums.rows, draws, model.gate))
@@ -117,7 +122,15 @@ def _results(model: Model, parts: list[tuple[str, str]], sums: _Sums, difference
     errors = [_rmse(column.sum(axis=0), rows).tolist() for column in (sums.naive, sums.candidate, sums.champion)]
     return [
         SliceResult(
-            name, part, int(rows[i]), *figures, differences[i], name in matters, name in matters and bool(enough[i])
+            slice=name,
+            part=part,
+            rows=int(rows[i]),
+            naive=errors[0][i],
+            candidate=errors[1][i],
+            champion=errors[2][i],
+            difference=differences[i],
+            matters=name in matters,
+            judged=name in matters and bool(enough[i]),
         )
-        for i, ((name, part), figures) in enumerate(zip(parts, zip(*errors, strict=True), strict=True))
+        for i, (name, part) in enumerate(parts)
     ]

@@ -76,8 +76,8 @@ class Slice:
 class Gate:
     """When a candidate may replace the champion. Errors and margins are RMSE in the unit of the model.
 
-    ``max_champion_age`` is in months of data, from the newest month the champion was trained on to the judged one. Days have
-    a floor beside rows, because the intervals come from resampled days.
+    ``max_champion_age`` is in months of data, from the newest month the champion was trained on to the judged one. Days
+    have a floor beside rows, because the intervals come from resampled days.
     """
 
     margin: float
@@ -147,9 +147,10 @@ class SliceResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate decided, why, and on what figures (RMSE and MAE in the unit of the model; NaN where there are none).
+    """What the gate decided, why, and on what figures.
 
-    ``slices`` are the parts of the model's slices, in their order.
+    RMSE and MAE are in the unit of the model, and NaN where they could not be computed. ``slices`` are the parts of the
+    model's slices, in their order.
     """
 
     decision: Decision

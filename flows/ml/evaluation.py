@@ -16,8 +16,8 @@ from flows.ml.training import targets
 class Contender:
     """A model before the gate.
 
-    ``months`` (``YYYY-MM``) are those it was trained on. ``predictions`` are of the judged rows, in the unit of the model; a
-    model that could not be loaded or scored has None, and the ``fault`` as an operator should read it.
+    ``months`` (``YYYY-MM``) are those it was trained on. ``predictions`` are of the judged rows, in the unit of the
+    model; one that could not be loaded or scored has None, and the ``fault`` as an operator should read it.
     """
 
     months: tuple[str, ...]
@@ -86,16 +86,16 @@ def _unfit(case: _Case) -> str:
     """A model that saw the judged month, or of which that is not known, cannot be judged on it."""
     for name, contender in _contenders(case):
         if not contender.months:
-            return f"The months the {name} was trained on are not on record, so it cannot be judged on {case.month}."
+            return f"The months the {name} was trained on are not on record, so it cannot be judged: train it again."
         if case.month in contender.months:
-            return f"The {name} was trained on {case.month}, the month it would be judged on: judge on a month it has not seen."
+            return f"The {name} was trained on {case.month}, the month to judge on: take a month it has not seen."
     return ""
 
 
 def _too_little(case: _Case) -> str:
-    gate, days = case.model.gate, case.rows[case.model.features.day].dt.date().n_unique()
-    if case.rows.height < gate.min_rows:
-        return f"{case.month} has {case.rows.height:,} rows to judge on, fewer than {gate.min_rows:,}: check the month's data."
+    gate, count, days = case.model.gate, case.rows.height, case.rows[case.model.features.day].dt.date().n_unique()
+    if count < gate.min_rows:
+        return f"{case.month} has {count:,} rows to judge on, fewer than {gate.min_rows:,}: check the month's data."
     if days < gate.min_days:
         return f"{case.month} has rows of {days} days to judge on, fewer than {gate.min_days}: check the month's data."
     return ""

@@ -10,8 +10,9 @@ to the encoding's prior.
 """
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
 
 UNKNOWN = -1
-BATCH = 1 << 18
+BATCH = 1 << 17
 LARGEST_TABLE = 1 << 20
 LARGEST_SUM = 2**53
 
@@ -98,9 +99,9 @@ _KINDS: Mapping[str, type[Derived]] = {kind.__name__: kind for kind in (Clock, B
 class Encoding:
     """A mean over the training rows with the same ``keys``, shrunk towards that of a wider group.
 
-    The mean of ``value`` (the target where it is empty) over the rows or, with ``per``, the ratio of its sum to the sum of
-    ``per``. ``prior`` is the weight of the wider group, in rows; ``parent`` names its encoding, and without one it is all
-    rows. Keys, value and per are integer columns of the rows or derived ones.
+    The mean of ``value`` (the target where it is empty) over the rows or, with ``per``, the ratio of its sum to that of
+    ``per``. ``prior`` is the weight of the wider group, in rows; ``parent`` names the wider group's encoding, listed
+    before, and without one it is all rows. Keys, value and per are integer columns of the rows or derived ones.
     """
 
     name: str
@@ -115,7 +116,7 @@ class Encoding:
 class Features:
     """How raw rows become the model matrix: ``columns`` as they are, then the ``encodings``.
 
-    ``day`` is the time column whose calendar day makes the folds of the encodings (and the blocks of the gate's bootstrap).
+    ``day`` is the time column whose calendar day makes the folds of the encodings, and the blocks of the bootstrap.
     Every name must be known before the event that is predicted.
     """
 
@@ -133,16 +134,17 @@ class Features:
 
 @dataclass(frozen=True)
 class Table:
-    """Sums of an encoding: ``sums`` and ``weights`` a cell (and a fold, while fitting), over all rows in ``total``.
+    """Sums of an encoding, [cells, views] each: one view of all training rows, or one without each fold.
 
-    ``shape`` is the number of codes of each key; ``rows`` counts the training rows.
+    ``shape`` is the number of codes of each key, ``total`` [2, views] the sums over all cells, ``mass`` the weight of
+    an average row. The last cell is for rows whose keys are unknown, and counts nothing.
     """
 
     shape: tuple[int, ...]
     sums: Floats
     weights: Floats
     total: Floats
-    rows: int
+    mass: float
 
 
 @dataclass(frozen=True)
@@ -177,119 +179,143 @@ class Encoder:
         return cls(features, tuple(_restored(table) for table in stored["tables"]))
 
 
-def fit_transform(rows: pl.DataFrame, target: Integers, features: Features) -> tuple[Encoder, Matrix]:
-    """Fits the encodings on training rows and gives their matrix [rows, names], encoded out of fold.
+@dataclass(frozen=True)
+class Fitted:
+    """An encoder, with what it takes to encode its own training rows out of fold."""
 
-    ``target`` is an integer a row (seconds, for a duration). A row's encodings come from the other folds only, and a fold
-    is a set of calendar days: trips of one day share its traffic, and a trip that was recorded twice has its twin in its
-    own fold. Raises ValueError where sums could not be kept exactly.
+    encoder: Encoder
+    held_out: tuple[Table, ...]
+
+    def transform(self, rows: pl.DataFrame) -> Matrix:
+        """The matrix [rows, names] of some of the training rows, each encoded from the folds it is not in."""
+        return _matrix(rows, self.encoder.features, self.held_out, held_out=True)
+
+
+def fit(rows: pl.DataFrame, target: Integers, features: Features) -> Fitted:
+    """Fits the encodings on training rows; ``target`` is an integer a row (seconds, for a duration).
+
+    A fold is a set of calendar days: trips of one day share its traffic, and a trip that was recorded twice has its
+    twin in its own fold. Raises ValueError where sums could not be kept exactly.
     """
-    fitting = tuple(_fit(rows, target, encoding, features) for encoding in features.encodings)
-    matrix = _matrix(rows, features, fitting, held_out=True)
-    return Encoder(features, tuple(_merged(table) for table in fitting)), matrix
+    summed = [_summed(rows, target, encoding, features) for encoding in features.encodings]
+    merged = tuple(_table(shape, sums.sum(axis=2, keepdims=True), rows.height) for shape, sums in summed)
+    others = tuple(_table(shape, sums.sum(axis=2, keepdims=True) - sums, rows.height) for shape, sums in summed)
+    held_out = tuple(replace(other, mass=table.mass) for other, table in zip(others, merged, strict=True))
+    return Fitted(Encoder(features, merged), held_out)
 
 
-def _fit(rows: pl.DataFrame, target: Integers, encoding: Encoding, features: Features) -> Table:
-    """The sums by cell and fold; the last cell takes the rows whose keys are unknown."""
-    shape = tuple(int(_column(rows, key, features).max(initial=0)) + 1 for key in encoding.keys)
-    if np.prod([float(size) for size in shape]) > LARGEST_TABLE:
-        raise ValueError(f"Encoding {encoding.name} has too many groups {shape}: leave out a key or band it.")
-    size = (int(np.prod(shape)) + 1, features.folds)
-    sums, weights = np.zeros(size), np.zeros(size)
+def fit_transform(rows: pl.DataFrame, target: Integers, features: Features) -> tuple[Encoder, Matrix]:
+    """The encoder fitted on training rows, and their matrix [rows, names] out of fold. Raises as ``fit`` does."""
+    fitted = fit(rows, target, features)
+    return fitted.encoder, fitted.transform(rows)
+
+
+def _summed(
+    rows: pl.DataFrame, target: Integers, encoding: Encoding, features: Features
+) -> tuple[tuple[int, ...], Floats]:
+    """The shape of an encoding's keys and its sums and weights, [2, cells, folds]."""
+    shape = _shape(rows, encoding, features)
+    sums = np.zeros((2, int(np.prod(shape)) + 1, features.folds))
     for start in range(0, rows.height, BATCH):
-        part = rows.slice(start, BATCH)
-        at = _cells(part, encoding, shape, features) * features.folds + _folds(part, features)
-        value = _column(part, encoding.value, features) if encoding.value else target[start : start + BATCH]
-        weight = _column(part, encoding.per, features) if encoding.per else None
-        sums += np.bincount(at, value, minlength=sums.size).reshape(size)
-        weights += np.bincount(at, weight, minlength=sums.size).reshape(size)
-    if max(np.abs(sums).sum(), np.abs(weights).sum()) >= LARGEST_SUM:
-        raise ValueError(
-            f"The sums of encoding {encoding.name} are too large to be exact: take fewer rows or a larger unit."
-        )
-    return Table(shape, sums, weights, np.stack([sums.sum(axis=0), weights.sum(axis=0)]), rows.height)
+        columns = _Columns(rows.slice(start, BATCH), features)
+        at = columns.cells(encoding.keys, shape) * features.folds + columns.folds()
+        value = columns.codes(encoding.value) if encoding.value else target[start : start + BATCH]
+        for total, values in zip(sums, (value, columns.codes(encoding.per) if encoding.per else None), strict=True):
+            total += np.bincount(at, values, minlength=total.size).reshape(total.shape)
+    if np.abs(sums).sum(axis=(1, 2)).max() >= LARGEST_SUM:
+        raise ValueError(f"The sums of encoding {encoding.name} are too large to be exact: take a larger unit.")
+    return shape, sums
+
+
+def _shape(rows: pl.DataFrame, encoding: Encoding, features: Features) -> tuple[int, ...]:
+    """The number of codes of each key, from 0 to the largest."""
+    shape = [1] * len(encoding.keys)
+    for start in range(0, rows.height, BATCH):
+        columns = _Columns(rows.slice(start, BATCH), features)
+        shape = [max(size, int(columns.codes(key).max()) + 1) for size, key in zip(shape, encoding.keys, strict=True)]
+    if math.prod(shape) > LARGEST_TABLE:
+        raise ValueError(f"Encoding {encoding.name} has too many groups {shape}: leave out a key or band it.")
+    return tuple(shape)
+
+
+def _table(shape: tuple[int, ...], sums: Floats, rows: int) -> Table:
+    total = sums.sum(axis=1)
+    sums = sums.copy()
+    sums[:, -1] = 0.0
+    return Table(shape, sums[0], sums[1], total, float(total[1].sum()) / rows)
 
 
 def _matrix(rows: pl.DataFrame, features: Features, tables: tuple[Table, ...], *, held_out: bool) -> Matrix:
     """Fills the matrix a batch at a time, so that intermediate columns stay small."""
     matrix = np.empty((rows.height, len(features.names)), dtype=np.float32)
     for start in range(0, rows.height, BATCH):
-        part = rows.slice(start, BATCH)
+        columns = _Columns(rows.slice(start, BATCH), features)
         out = matrix[start : start + BATCH]
         for place, name in enumerate(features.columns):
-            out[:, place] = _number(part, name, features)
-        fold = _folds(part, features) if held_out else None
+            out[:, place] = columns.numbers(name)
+        view = columns.folds() if held_out else np.zeros(len(out), dtype=np.int64)
         encoded: dict[str, Floats] = {}
         for place, (encoding, table) in enumerate(zip(features.encodings, tables, strict=True), len(features.columns)):
-            cells = _cells(part, encoding, table.shape, features)
-            encoded[encoding.name] = _means(table, cells, fold, encoding.prior, encoded.get(encoding.parent))
+            parent = encoded[encoding.parent] if encoding.parent else None
+            cells = columns.cells(encoding.keys, table.shape)
+            encoded[encoding.name] = _means(table, cells, view, encoding.prior, parent)
             out[:, place] = encoded[encoding.name]
     return matrix
 
 
-def _means(table: Table, cells: Integers, fold: Integers | None, prior: int, parent: Floats | None) -> Floats:
-    """The shrunk mean of each row's cell, without the row's own fold where ``fold`` is given; NaN where nothing is left."""
-    sums, weights, total = table.sums, table.weights, table.total
-    if fold is not None:
-        sums, weights = _without_fold(sums), _without_fold(weights)
-        total = total.sum(axis=1, keepdims=True) - total
-    at = cells if fold is None else cells * sums.shape[1] + fold
-    weight = prior * table.total[1].sum() / table.rows
+def _means(table: Table, cells: Integers, view: Integers, prior: int, parent: Floats | None) -> Floats:
+    """The shrunk mean of each row's cell in its view; NaN where the view is empty."""
+    at = cells * table.sums.shape[1] + view
+    weight = prior * table.mass
     with np.errstate(invalid="ignore", divide="ignore"):
-        overall = total[0] / total[1]
-        wider = parent if parent is not None else overall[0 if fold is None else fold]
-        return np.asarray((sums.ravel()[at] + weight * wider) / (weights.ravel()[at] + weight))
+        wider = (table.total[0] / table.total[1])[view] if parent is None else parent
+        return np.asarray((table.sums.ravel()[at] + weight * wider) / (table.weights.ravel()[at] + weight))
 
 
-def _without_fold(sums: Floats) -> Floats:
-    """The sums over the other folds. Rows with unknown keys share the last cell, which counts nothing."""
-    other = sums.sum(axis=1, keepdims=True) - sums
-    other[-1] = 0.0
-    return other
+class _Columns:
+    """Raw and derived columns of some rows, each worked out once."""
 
+    def __init__(self, rows: pl.DataFrame, features: Features) -> None:
+        self._rows = rows
+        self._day = features.day
+        self._folds = features.folds
+        self._derived = {item.name: item for item in features.derived}
+        self._known: dict[str, pl.Series] = {}
 
-def _merged(table: Table) -> Table:
-    """The sums over all folds, for rows that were not trained on."""
-    sums, weights = table.sums.sum(axis=1), table.weights.sum(axis=1)
-    sums[-1] = weights[-1] = 0.0
-    return Table(table.shape, sums, weights, table.total.sum(axis=1, keepdims=True), table.rows)
+    def source(self, name: str) -> pl.Series:
+        """A raw column, or a derived one (which may be derived from another) with null for unknown."""
+        if name in self._rows.columns and name not in self._derived:
+            return self._rows[name]
+        if name not in self._known:
+            item = self._derived[name]
+            codes = pl.Series(name, item.codes(self.source(item.source)))
+            self._known[name] = codes if isinstance(item, Scaled) else codes.replace(UNKNOWN, None)
+        return self._known[name]
 
+    def codes(self, name: str) -> Integers:
+        """A column as integers, with UNKNOWN for null."""
+        return _codes(self.source(name))
 
-def _cells(rows: pl.DataFrame, encoding: Encoding, shape: tuple[int, ...], features: Features) -> Integers:
-    """The cell of every row; the last cell is for keys that are unknown or were not seen in training."""
-    cells = np.zeros(rows.height, dtype=np.int64)
-    unknown = np.zeros(rows.height, dtype=bool)
-    for key, size in zip(encoding.keys, shape, strict=True):
-        codes = _column(rows, key, features)
-        unknown |= (codes < 0) | (codes >= size)
-        cells *= size
-        cells += codes
-    cells[unknown] = int(np.prod(shape))
-    return cells
+    def numbers(self, name: str) -> Floats:
+        """A column as numbers; the booster reads NaN as missing, and knows no infinity."""
+        values = self.source(name).cast(pl.Float64).to_numpy()
+        return np.where(np.isfinite(values), values, np.nan)
 
+    def cells(self, keys: tuple[str, ...], shape: tuple[int, ...]) -> Integers:
+        """The cell of every row; the last cell is for keys that are unknown or were not seen in training."""
+        cells = np.zeros(self._rows.height, dtype=np.int64)
+        unknown = np.zeros(self._rows.height, dtype=bool)
+        for key, size in zip(keys, shape, strict=True):
+            codes = self.codes(key)
+            unknown |= (codes < 0) | (codes >= size)
+            cells = cells * size + codes
+        cells[unknown] = int(np.prod(shape))
+        return cells
 
-def _folds(rows: pl.DataFrame, features: Features) -> Integers:
-    days = rows[features.day].cast(pl.Date).cast(pl.Int32).cast(pl.Int64).fill_null(0)
-    return np.asarray(days.to_numpy() % features.folds)
-
-
-def _column(rows: pl.DataFrame, name: str, features: Features) -> Integers:
-    return _codes(_source(rows, name, features))
-
-
-def _source(rows: pl.DataFrame, name: str, features: Features) -> pl.Series:
-    """A raw column, or a derived one (which may be derived from another) with null for unknown."""
-    for item in features.derived:
-        if item.name == name:
-            codes = pl.Series(name, item.codes(_source(rows, item.source, features)))
-            return codes if isinstance(item, Scaled) else codes.replace(UNKNOWN, None)
-    return rows[name]
-
-
-def _number(rows: pl.DataFrame, name: str, features: Features) -> Floats:
-    """A column as numbers; the booster reads NaN as missing, and knows no infinity."""
-    values = _source(rows, name, features).cast(pl.Float64).to_numpy()
-    return np.where(np.isfinite(values), values, np.nan)
+    def folds(self) -> Integers:
+        """The fold of every row: its day's number since 1970, modulo the folds."""
+        days = self._rows[self._day].cast(pl.Date).cast(pl.Int32).cast(pl.Int64).fill_null(0)
+        return np.asarray(days.to_numpy() % self._folds)
 
 
 def _codes(source: pl.Series) -> Integers:
@@ -305,20 +331,22 @@ def _derived(item: dict[str, Any]) -> Derived:
 
 
 def _stored(table: Table) -> dict[str, Any]:
-    filled = np.flatnonzero((table.sums != 0) | (table.weights != 0))
+    """A table of one view; its sums are integers."""
+    sums, weights = table.sums[:, 0], table.weights[:, 0]
+    filled = np.flatnonzero((sums != 0) | (weights != 0))
     return {
         "shape": list(table.shape),
-        "rows": table.rows,
-        "total": table.total.astype(np.int64).ravel().tolist(),
+        "mass": table.mass,
+        "total": table.total[:, 0].astype(np.int64).tolist(),
         "cells": filled.tolist(),
-        "sums": table.sums[filled].astype(np.int64).tolist(),
-        "weights": table.weights[filled].astype(np.int64).tolist(),
+        "sums": sums[filled].astype(np.int64).tolist(),
+        "weights": weights[filled].astype(np.int64).tolist(),
     }
 
 
 def _restored(stored: dict[str, Any]) -> Table:
-    sums, weights = np.zeros((2, int(np.prod(stored["shape"])) + 1))
-    sums[stored["cells"]] = stored["sums"]
-    weights[stored["cells"]] = stored["weights"]
+    sums, weights = np.zeros((2, int(np.prod(stored["shape"])) + 1, 1))
+    sums[stored["cells"], 0] = stored["sums"]
+    weights[stored["cells"], 0] = stored["weights"]
     total = np.asarray(stored["total"], dtype=np.float64).reshape(2, 1)
-    return Table(tuple(stored["shape"]), sums, weights, total, stored["rows"])
+    return Table(tuple(stored["shape"]), sums, weights, total, stored["mass"])

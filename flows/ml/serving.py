@@ -12,11 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped, unused-ignore]
 import polars as pl
 import xgboost as xgb
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 
 class RawRowsModel(PythonModel):  # type: ignore[misc, unused-ignore]

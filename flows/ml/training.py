@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +16,7 @@ from flows.ml import features as current
 from flows.ml.baseline import Baseline
 from flows.ml.definition import Model
 from flows.ml.errors import TrainyardError
-from flows.ml.features import Floats, Integers
+from flows.ml.features import BATCH, Fitted, Floats, Integers
 
 Progress = Callable[[int, int], object]
 """Called after each round with the rounds done and the rounds in all."""
@@ -110,18 +109,17 @@ def train(rows: pl.DataFrame, model: Model, threads: int, on_round: Progress | N
         )
     target = targets(scoped, model)
     try:
-        encoder, matrix = current.fit_transform(scoped, target, model.features)
+        fitted = current.fit(scoped, target, model.features)
     except ValueError as error:
         raise TrainingError(str(error)) from error
-    label = (target / model.target_unit).astype(np.float32)
-    data = xgb.QuantileDMatrix(matrix, label, nthread=threads, feature_names=list(model.features.names))
-    del matrix, label
+    batches = _Batches(fitted, scoped, target, model)
+    data = xgb.QuantileDMatrix(batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
     booster = xgb.train(
         _parameters(model, target, threads), data, model.rounds, callbacks=[_Rounds(on_round, model.rounds)]
     )
     return Trained(
         booster=bytes(booster.save_raw("ubj")),
-        encoder=encoder.to_json(),
+        encoder=fitted.encoder.to_json(),
         code=Path(current.__file__).read_text("utf-8"),
         names=model.features.names,
         rows=scoped.height,
@@ -142,6 +140,37 @@ def _parameters(model: Model, target: Integers, threads: int) -> dict[str, Any]:
     return {"base_score": mean, "tree_method": "hist", **model.parameters, "seed": model.seed, "nthread": threads}
 
 
+class _Batches(xgb.DataIter):
+    """Encodes the training rows a batch at a time, so that the whole matrix is never in memory.
+
+    XGBoost reads the batches several times; a single one is encoded once.
+    """
+
+    def __init__(self, fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model) -> None:
+        self._fitted = fitted
+        self._rows = rows
+        self._target = target
+        self._model = model
+        self._start = 0
+        self._whole = fitted.transform(rows) if rows.height <= BATCH else None
+        super().__init__()
+
+    def next(self, input_data: Callable[..., object]) -> bool:
+        """Hands over the next batch; False after the last."""
+        if self._start >= self._rows.height:
+            return False
+        part = slice(self._start, self._start + BATCH)
+        matrix = self._fitted.transform(self._rows[part]) if self._whole is None else self._whole
+        label = (self._target[part] / self._model.target_unit).astype(np.float32)
+        input_data(data=matrix, label=label, feature_names=list(self._model.features.names))
+        self._start += BATCH
+        return True
+
+    def reset(self) -> None:
+        """Begins again."""
+        self._start = 0
+
+
 class _Rounds(xgb.callback.TrainingCallback):
     """Tells how far the training is."""
 
@@ -157,8 +186,8 @@ class _Rounds(xgb.callback.TrainingCallback):
 
 
 def _module(code: str) -> ModuleType:
-    """The stored code as a module of its own name, beside the present one. Dataclasses look themselves up by that name."""
-    module = module_from_spec(spec_from_loader(f"_stored_features_{abs(hash(code)):x}", loader=None))  # type: ignore[arg-type]
+    """The stored code as a module of its own name, beside the present one; dataclasses look their module up by it."""
+    module = ModuleType(f"_stored_features_{abs(hash(code)):x}")
     sys.modules[module.__name__] = module
-    exec(compile(code, "features.py", "exec"), module.__dict__)  # noqa: S102 - the code was stored with the model
+    exec(compile(code, "features.py", "exec"), module.__dict__)
     return module

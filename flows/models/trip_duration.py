@@ -1,4 +1,4 @@
-"""Minutes a green taxi trip takes, from what is known when it starts: the time, the zones and the miles of the route."""
+"""Minutes a green taxi trip takes, from what is known when it starts: time, zones and miles of the route."""
 
 from itertools import pairwise
 
@@ -62,7 +62,7 @@ def _banded(column: pl.Expr, edges: tuple[int, ...], unit: str) -> pl.Expr:
     label = pl.lit(f"{edges[-1]:0{width}}+ {unit}")
     for low, high in reversed(list(pairwise(edges))):
         label = pl.when(column < high).then(pl.lit(f"{low:0{width}}-{high:0{width}} {unit}")).otherwise(label)
-    return label
+    return pl.when(column.is_not_null()).then(label)
 
 
 def _zone_group() -> pl.Expr:

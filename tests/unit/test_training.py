@@ -1,0 +1,111 @@
+"""Training and predicting: the same bytes every time, and named errors."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from flows.ml.training import PredictionError, Predictor, TrainingError, in_scope, targets, train
+from tests.unit.strategies import small_model, trips
+
+MODEL = small_model()
+
+
+@pytest.fixture(scope="module")
+def rows() -> pl.DataFrame:
+    return trips(1, 3_000)
+
+
+@pytest.fixture(scope="module")
+def trained(rows):
+    return train(rows, MODEL, threads=1)
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_the_bytes_do_not_depend_on_the_threads(rows, trained, threads):
+    assert train(rows, MODEL, threads) == trained
+
+
+def test_predictions_do_not_depend_on_threads_or_on_the_other_rows(rows, trained):
+    one, many = (Predictor(trained.booster, trained.encoder, trained.code, threads) for threads in (1, 8))
+
+    together = one.predict(rows)
+
+    assert np.array_equal(many.predict(rows), together)
+    assert np.array_equal(one.predict(rows[7:8]), together[7:8])
+
+
+def test_the_model_learns(rows):
+    fresh = in_scope(trips(2, 2_000), MODEL)
+    better = train(rows, replace(MODEL, rounds=60), threads=1)
+
+    predicted = Predictor(better.booster, better.encoder, better.code, 1).predict(fresh)
+
+    actual = targets(fresh, MODEL) / 60
+    assert np.sqrt(np.mean((predicted - actual) ** 2)) < 0.5 * np.std(actual)
+
+
+def test_rows_out_of_scope_are_not_trained_on(rows, trained):
+    stuck = rows[:50].with_columns(dropoff_at=pl.col("pickup_at") + pl.duration(hours=23))
+    without_end = rows[:50].with_columns(dropoff_at=pl.lit(None, dtype=pl.Datetime("us")))
+
+    assert train(pl.concat([rows, stuck, without_end]), MODEL, threads=1).booster == trained.booster
+    assert trained.rows == rows.height
+
+
+def test_no_row_in_scope_is_an_error_with_the_count(rows):
+    none = rows.with_columns(dropoff_at="pickup_at")
+
+    with pytest.raises(TrainingError, match=r"None of 3,000 rows is in the scope of trip-duration: check"):
+        train(none, MODEL, threads=1)
+
+
+def test_a_target_that_is_not_an_integer_is_an_error(rows):
+    with pytest.raises(TrainingError, match="Float64, not an integer"):
+        train(rows, replace(MODEL, target=MODEL.target / 60), threads=1)
+
+
+def test_a_missing_target_is_an_error_outside_training(rows):
+    missing = rows.with_columns(dropoff_at=pl.lit(None, dtype=pl.Datetime("us")))
+
+    with pytest.raises(TrainingError, match="3,000 rows have no target"):
+        targets(missing, MODEL)
+
+
+def test_progress_counts_the_rounds(rows):
+    seen = []
+
+    train(rows[:200], MODEL, threads=1, on_round=lambda done, of: seen.append((done, of)))
+
+    assert seen == [(done, 5) for done in range(1, 6)]
+
+
+def test_a_model_is_scored_by_the_code_stored_with_it(rows, trained):
+    older = trained.code + "\nEncoder.transform = lambda self, rows: 0 / 0\n"
+
+    with pytest.raises(PredictionError, match="division by zero"):
+        Predictor(trained.booster, trained.encoder, older, 1).predict(rows)
+
+
+@pytest.mark.parametrize("part", ["booster", "encoder", "code"])
+def test_a_damaged_part_is_a_named_error(trained, part):
+    damaged = replace(trained, **{part: "broken(" if part == "code" else b"broken"})
+
+    with pytest.raises(PredictionError, match="cannot be loaded"):
+        Predictor(damaged.booster, damaged.encoder, damaged.code, 1)
+
+
+def test_a_missing_column_is_a_named_error(rows, trained):
+    predictor = Predictor(trained.booster, trained.encoder, trained.code, 1)
+
+    with pytest.raises(PredictionError, match="distance"):
+        predictor.predict(rows.drop("distance"))
+
+
+@pytest.mark.parametrize("column", ["pickup_zone", "dropoff_zone", "distance", "pickup_at"])
+def test_a_missing_value_still_gets_a_prediction(rows, trained, column):
+    predictor = Predictor(trained.booster, trained.encoder, trained.code, 1)
+    missing = rows[:5].with_columns(pl.lit(None, dtype=rows.schema[column]).alias(column))
+
+    assert np.isfinite(predictor.predict(missing)).all()
