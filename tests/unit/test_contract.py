@@ -186,7 +186,7 @@ def test_a_column_of_nothing_but_nulls_breaks_every_row():
     check_columns(file.collect_schema(), SMALL, MONTH)
     checked = check_rows(file, SMALL, MONTH)
 
-    with pytest.raises(ContractError, match=r"all 2 rows break the contract of green_trips \(pickup_zone missing: 2\)"):
+    with pytest.raises(ContractError, match=r"all 2 rows break the contract of green-trips \(pickup_zone missing: 2\)"):
         refuse(checked, SMALL, MONTH)
 
 

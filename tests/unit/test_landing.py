@@ -119,10 +119,10 @@ def test_a_month_lands_as_data_quarantine_and_manifests(lake, tmp_path):
     address = hashlib.sha256(lake.objects[got.manifest.data.name]).hexdigest()
     assert got.new
     assert lake.keys() == [
-        f"quarantine/green_trips/2023-02/{source.sha256}/rows.parquet",
-        f"raw/green_trips/2023-02/{address}/data.parquet",
-        f"raw/green_trips/2023-02/{address}/manifest.json",
-        "raw/green_trips/2023-02/manifest.json",
+        f"quarantine/green-trips/2023-02/{source.sha256}/rows.parquet",
+        f"raw/green-trips/2023-02/{address}/data.parquet",
+        f"raw/green-trips/2023-02/{address}/manifest.json",
+        "raw/green-trips/2023-02/manifest.json",
     ]
 
 
@@ -130,13 +130,13 @@ def test_the_manifest_says_where_the_month_came_from_and_what_was_kept(lake, tmp
     source = made_month(tmp_path)
 
     landed(lake, source)
-    found = landing.manifest(lake, "green_trips", MONTH)
+    found = landing.manifest(lake, "green-trips", MONTH)
 
     assert (found.source.name, found.source.size, found.source.sha256) == (source.name, source.size, source.sha256)
     assert (found.rows_in, found.rows_kept, found.broken) == (8, 6, {"pickup zone outside 1 to 265": 2})
     assert found.columns["pickup_zone"] == "Int16"
     assert found.new_columns == ("cbd_fee",)
-    assert (found.contract, found.revision) == (contract_digest("green_trips"), "0" * 40)
+    assert (found.contract, found.revision) == (contract_digest("green-trips"), "0" * 40)
 
 
 def test_the_data_are_the_valid_rows_typed_and_the_quarantine_the_others_as_they_came(lake, tmp_path):
@@ -185,7 +185,7 @@ def test_a_corrected_month_is_a_new_address_and_the_old_one_stays(lake, tmp_path
 
     new = landed(lake, made_month(tmp_path, rows=9)).manifest
 
-    assert landing.manifest(lake, "green_trips", MONTH) == new
+    assert landing.manifest(lake, "green-trips", MONTH) == new
     assert new.address != old.address
     assert pl.read_parquet(landing.fetch(lake, old, tmp_path)).height == 6
 
@@ -197,7 +197,7 @@ def test_a_month_that_goes_back_to_what_it_was_is_current_again(lake, tmp_path):
     back = landed(lake, made_month(tmp_path))
 
     assert back.new
-    assert landing.manifest(lake, "green_trips", MONTH) == back.manifest == old
+    assert landing.manifest(lake, "green-trips", MONTH) == back.manifest == old
 
 
 def test_another_file_with_the_same_trips_has_the_same_address_and_is_known_again(lake, tmp_path):
@@ -220,7 +220,7 @@ def test_another_contract_lands_the_same_bytes_anew(lake, tmp_path, monkeypatch)
     got = landed(lake, source)
 
     assert got.new
-    assert landing.manifest(lake, "green_trips", MONTH).contract == "another"
+    assert landing.manifest(lake, "green-trips", MONTH).contract == "another"
     assert lake.objects[old.quarantine.name] != stale
 
 
@@ -250,7 +250,7 @@ def test_a_crash_at_any_write_shows_no_month_and_a_rerun_completes_it(tmp_path, 
         landed(lake, source)
 
     assert whole.writes == 4
-    assert landing.months(lake, "green_trips") == []
+    assert landing.months(lake, "green-trips") == []
     assert landed(lake, source).new
     assert lake.objects == whole.objects
 
@@ -262,9 +262,9 @@ def test_a_crash_in_a_correction_leaves_the_old_month_until_a_rerun_completes_it
     with pytest.raises(Crash):
         landed(lake, source)
 
-    assert landing.manifest(lake, "green_trips", MONTH) == old
+    assert landing.manifest(lake, "green-trips", MONTH) == old
     assert landed(lake, source).new
-    assert landing.manifest(lake, "green_trips", MONTH).source.sha256 == source.sha256
+    assert landing.manifest(lake, "green-trips", MONTH).source.sha256 == source.sha256
 
 
 def test_a_rerun_keeps_the_first_record_of_an_address(tmp_path):
@@ -296,7 +296,7 @@ def test_two_landings_of_the_same_file_at_once_end_as_one(tmp_path):
     got = landed(lake, source)
 
     assert not got.new
-    assert landing.manifest(lake, "green_trips", MONTH) == got.manifest
+    assert landing.manifest(lake, "green-trips", MONTH) == got.manifest
     assert lake.writes == 4
 
 
@@ -307,32 +307,32 @@ def test_of_two_landings_of_different_files_at_once_the_later_is_current_and_bot
     got = landed(lake, source)
 
     assert got.new
-    assert landing.manifest(lake, "green_trips", MONTH) == got.manifest
+    assert landing.manifest(lake, "green-trips", MONTH) == got.manifest
     assert len([key for key in lake.objects if key.endswith("data.parquet")]) == 2
 
 
 def test_the_months_are_those_with_a_manifest_of_their_own_in_order(lake, tmp_path):
     for month in ("2023-03", "2022-12", "2023-01"):
         landed(lake, made_month(tmp_path, month=month), month=month)
-    lake.objects["raw/green_trips/2023-05/0000/manifest.json"] = b"{}"
+    lake.objects["raw/green-trips/2023-05/0000/manifest.json"] = b"{}"
     lake.objects["raw/green_trips_2/2023-06/manifest.json"] = b"{}"
 
-    assert landing.months(lake, "green_trips") == ["2022-12", "2023-01", "2023-03"]
+    assert landing.months(lake, "green-trips") == ["2022-12", "2023-01", "2023-03"]
 
 
 def test_a_month_that_is_not_there_is_a_named_error_that_lists_what_is(lake, tmp_path):
     landed(lake, made_month(tmp_path))
 
-    with pytest.raises(MonthMissing, match=r"no 2023-03 of green_trips \(it has: 2023-02\)"):
-        landing.manifest(lake, "green_trips", "2023-03")
+    with pytest.raises(MonthMissing, match=r"no 2023-03 of green-trips \(it has: 2023-02\)"):
+        landing.manifest(lake, "green-trips", "2023-03")
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"dataset": "green_trips"}'])
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"dataset": "green-trips"}'])
 def test_what_is_no_manifest_is_a_named_error(lake, text):
-    lake.objects["raw/green_trips/2023-02/manifest.json"] = text
+    lake.objects["raw/green-trips/2023-02/manifest.json"] = text
 
-    with pytest.raises(ManifestError, match=r"raw/green_trips/2023-02/manifest\.json"):
-        landing.manifest(lake, "green_trips", MONTH)
+    with pytest.raises(ManifestError, match=r"raw/green-trips/2023-02/manifest\.json"):
+        landing.manifest(lake, "green-trips", MONTH)
 
 
 def test_a_manifest_comes_back_from_its_json_as_it_was(lake, tmp_path):

@@ -205,7 +205,7 @@ def test_a_local_file_is_copied_and_left_alone(tmp_path):
     source.write_bytes(CONTENT)
     template = str(tmp_path / "{month}.parquet")
 
-    got = fetch(resolve(template, "green_trips", MONTH), MONTH, tmp_path)
+    got = fetch(resolve(template, "green-trips", MONTH), MONTH, tmp_path)
 
     assert got.path != source
     assert got.path.read_bytes() == source.read_bytes() == CONTENT
@@ -242,7 +242,7 @@ class Bucket:
 
 def test_an_object_comes_from_its_bucket(tmp_path):
     names, told = [], []
-    address = resolve("s3://data/trips/{month}.parquet", "green_trips", MONTH)
+    address = resolve("s3://data/trips/{month}.parquet", "green-trips", MONTH)
 
     got = fetch(
         address,
@@ -295,12 +295,12 @@ def test_whether_a_path_or_an_object_is_there(tmp_path):
 
 
 def test_dataset_and_month_are_filled_in():
-    assert resolve("https://host/{dataset}/{month}.parquet", "green_trips", MONTH) == (
-        "https://host/green_trips/2023-02.parquet"
+    assert resolve("https://host/{dataset}/{month}.parquet", "green-trips", MONTH) == (
+        "https://host/green-trips/2023-02.parquet"
     )
 
 
 @pytest.mark.parametrize("template", ["https://host/{year}.parquet", "ftp://host/{month}"])
 def test_a_template_that_cannot_be_read_is_a_source_error(template):
     with pytest.raises(SourceError, match=r"year|ftp"):
-        resolve(template, "green_trips", MONTH)
+        resolve(template, "green-trips", MONTH)
