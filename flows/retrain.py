@@ -76,7 +76,7 @@ def take_snapshot(model: ModelName, until: str, window: int | None) -> Snapshot:
     return snapshot
 
 
-@task(task_run_name="look {fingerprint} up in the ledger", persist_result=False, **RETRIES)
+@task(task_run_name="look the training up in the ledger", persist_result=False, **RETRIES)
 def find_promotion(model: ModelName, fingerprint: str) -> Entry | None:
     """The promotion of this very training, if it was promoted; the alias is put right on the way."""
     resources = attach()

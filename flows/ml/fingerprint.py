@@ -43,7 +43,7 @@ class Snapshot:
     def span(self) -> str:
         """For people: the months trained on and the month judged by."""
         first, last = self.train[0].month, self.train[-1].month
-        return f"{first if first == last else f'{first}..{last}'} → {self.judge.month}"
+        return f"{first if first == last else f'{first}..{last}'}, judged on {self.judge.month}"
 
 
 def digest_of(value: object) -> str:

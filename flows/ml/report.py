@@ -43,7 +43,7 @@ def decision_card(model: Model, snapshot: Snapshot, verdict: Verdict, champion: 
         "## By slice",
         "",
         "The difference is candidate minus champion with its bootstrap interval, resampled by day; below zero the candidate "
-        "is better. A slice in bold can refuse the candidate.",
+        "is better. A part in bold can refuse the candidate; the others have too few rows for that, or are shown only.",
         "",
         _slices(verdict.slices),
     ]
@@ -71,12 +71,16 @@ def snapshot_table(snapshot: Snapshot) -> list[dict[str, object]]:
 
 
 def error_plot(scored: Scored, title: str, unit: str) -> bytes:
-    """A PNG: error by hour of day beside predicted against actual. Small enough for a data URI (100 kB)."""
+    """A PNG: error by hour of day beside predicted against actual.
+
+    It has a palette of 64 colours, to stay far below the 100 kB that a data URI may have in the UI.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
-    figure = Figure(figsize=(9.6, 4.2), dpi=80, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(9.6, 4.2), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
     hours, plane = figure.subplots(1, 2)
     series = {"naive": scored.naive, "champion": scored.champion, "candidate": scored.candidate}
     for (name, predicted), color in zip(series.items(), ("#b5b5b5", "#e08a00", "#1f5fbf"), strict=True):
@@ -89,8 +93,9 @@ def error_plot(scored: Scored, title: str, unit: str) -> bytes:
     plane.plot([0, top], [0, top], color="#c23b22", linewidth=1)
     plane.set(xlabel=f"actual, {unit}", ylabel=f"predicted, {unit}", title="Predicted against actual (candidate)")
     figure.suptitle(title)
+    canvas.draw()
     png = io.BytesIO()
-    figure.savefig(png, format="png", metadata={"Software": None})
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(64).save(png, format="png", optimize=True)
     return png.getvalue()
 
 
@@ -121,9 +126,9 @@ def _slices(slices: tuple[SliceResult, ...]) -> str:
 
 def _slice(one: SliceResult) -> str:
     name = f"{one.slice}: {one.part}"
-    shown = f"**{name}**" if one.matters else name
-    difference = _interval(one.difference) if one.judged else "too few rows"
-    return f"| {shown} | {one.rows:,} | {one.naive:.3f} | {_number(one.champion)} | {one.candidate:.3f} | {difference} |"
+    shown = f"**{name}**" if one.judged else name
+    errors = f"{one.naive:.3f} | {_number(one.champion)} | {one.candidate:.3f}"
+    return f"| {shown} | {one.rows:,} | {errors} | {_interval(one.difference)} |"
 
 
 def _number(value: float | None) -> str:
