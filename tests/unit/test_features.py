@@ -93,6 +93,21 @@ def test_a_mean_is_shrunk_towards_its_parent_by_the_prior():
     assert encoded[0, 6] == np.float32((400 + 10 * 800 / 3) / (2 + 10))
 
 
+def test_batches_change_nothing(monkeypatch):
+    random = np.random.default_rng(5)
+    rows = pl.DataFrame(
+        {"at": days(*random.integers(0, 9, 100)), "zone": random.integers(0, 5, 100), "miles": random.random(100)}
+    )
+    target = random.integers(60, 3_600, 100)
+    encoder, matrix = fit_transform(rows, target, FEATURES)
+
+    monkeypatch.setattr(features, "BATCH", 7)
+    batched_encoder, batched = fit_transform(rows, target, FEATURES)
+
+    assert batched_encoder.to_json() == encoder.to_json()
+    assert np.array_equal(batched, matrix)
+
+
 def test_rows_of_a_single_day_have_no_other_day_to_learn_from():
     rows = pl.DataFrame({"at": days(4, 4), "zone": [1, 1], "miles": [1.0, 1.0]})
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from flows.ml import training
 from flows.ml.training import PredictionError, Predictor, TrainingError, in_scope, targets, train
 from tests.unit.strategies import small_model, trips
 
@@ -25,6 +26,14 @@ def trained(rows):
 @pytest.mark.parametrize("threads", [2, 8])
 def test_the_bytes_do_not_depend_on_the_threads(rows, trained, threads):
     assert train(rows, MODEL, threads) == trained
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_the_bytes_do_not_depend_on_the_threads_in_many_batches_either(rows, monkeypatch, threads):
+    monkeypatch.setattr(training, "BATCH", 700)
+    single = train(rows, MODEL, threads=1)
+
+    assert train(rows, MODEL, threads) == single
 
 
 def test_predictions_do_not_depend_on_threads_or_on_the_other_rows(rows, trained):
