@@ -1,0 +1,1 @@
+"""What holds the repository to its own rules: style, types, imports, deployments, docs, scripts. See ``make lint``."""
