@@ -17,7 +17,9 @@ from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources
 from flows.retrain import retrain
 
-NextMonth = Annotated[MonthOrEmpty, Field(description="The month to land. Empty: the first one after the newest in the lake.")]
+NextMonth = Annotated[
+    MonthOrEmpty, Field(description="The month to land. Empty: the first one after the newest in the lake.")
+]
 
 
 class NoMonth(TrainyardError):
@@ -40,7 +42,9 @@ def monthly(model: ModelName, month: NextMonth = "", source: Source = "") -> Sta
     dataset = DatasetName(models.load(model).dataset)
     month = month or next_month(dataset)
     if not is_published(dataset, month, source):
-        return Completed(name="Not published", message=f"{month} of {dataset} is not published yet; the next run looks again")
+        return Completed(
+            name="Not published", message=f"{month} of {dataset} is not published yet; the next run looks again"
+        )
     landed = ingest(dataset, month, source, return_state=True)
     if not landed.is_completed():
         return _as(landed, f"{month} was not landed")

@@ -23,8 +23,12 @@ from flows.ml.registry import Version
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, progress, scratch
 
-Until = Annotated[MonthOrEmpty, Field(description="The month that judges; the ones before it train. Empty: the newest.")]
-Window = Annotated[int | None, Field(ge=1, le=120, description="How many months to train on. Empty: the model's own choice.")]
+Until = Annotated[
+    MonthOrEmpty, Field(description="The month that judges; the ones before it train. Empty: the newest.")
+]
+Window = Annotated[
+    int | None, Field(ge=1, le=120, description="How many months to train on. Empty: the model's own choice.")
+]
 
 CONTESTS = 5
 """How often a promotion is judged again because another one came first."""
@@ -60,7 +64,9 @@ def retrain(model: ModelName, until: Until = "", window: Window = None) -> State
             return conclude(version, verdict, champion, decision)
         except HeadMoved:
             continue
-    raise HeadMoved(f"{model}: {CONTESTS} other promotions came first. Let one retrain run at a time and run this again.")
+    raise HeadMoved(
+        f"{model}: {CONTESTS} other promotions came first. Let one retrain run at a time and run this again."
+    )
 
 
 @task(task_run_name="fix the snapshot of {model}", persist_result=False, **RETRIES)
@@ -153,7 +159,9 @@ def register(
 
 
 @task(task_run_name="report the decision on version {version.number}", persist_result=False, **RETRIES)
-def publish_decision(version: Version, snapshot: Snapshot, verdict: Verdict, champion: Entry | None, decision: str) -> None:
+def publish_decision(
+    version: Version, snapshot: Snapshot, verdict: Verdict, champion: Entry | None, decision: str
+) -> None:
     """Show the operator the decision: the card and the plot, with links to MLflow."""
     resources, definition = attach(), models.load(version.model)
     links = registration.links(resources.registry, version, resources.settings.mlflow_url)

@@ -5,11 +5,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId, TaskRunFilter
-from prefect.client.schemas.filters import TaskRunFilterState, TaskRunFilterStateType
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -102,7 +107,9 @@ def _run(client: SyncPrefectClient, console: Console, month: str, place: Place) 
             run = client.read_flow_run(run.id)
             bar.update(line, description=f"{month}  {_doing(client, run)}")
             if time.monotonic() > deadline:
-                raise DemoError(f"{month}: no end after {PATIENCE:.0f} s; see .trainyard/log/worker.log and the run {run.name}")
+                raise DemoError(
+                    f"{month}: no end after {PATIENCE:.0f} s; see .trainyard/log/worker.log and the run {run.name}"
+                )
     assert run.state is not None
     console.print(f"{month}  {run.state.name}: {run.state.message}", soft_wrap=True)
     if run.state.type != StateType.COMPLETED:

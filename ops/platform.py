@@ -75,7 +75,17 @@ def services(place: Place, ports: Ports) -> list[Service]:
 
 def worker(place: Place) -> Service:
     """The worker of the pool ``local``; it never makes the pool itself."""
-    argv = ("worker", "start", "--pool", "local", "--type", "process", "--name", "local", "--no-create-pool-if-not-found")
+    argv = (
+        "worker",
+        "start",
+        "--pool",
+        "local",
+        "--type",
+        "process",
+        "--name",
+        "local",
+        "--no-create-pool-if-not-found",
+    )
     return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "2"})
 
 
@@ -199,6 +209,8 @@ def _log(place: Place, name: str, lines: int = 15) -> str:
 def _run(place: Place, env: Mapping[str, str], name: str, *argv: str) -> None:
     log = place.folder("log") / f"{name}.log"
     with log.open("wb") as output:
-        done = subprocess.run([sys.executable, *argv], env=env, cwd=place.root, stdout=output, stderr=output, check=False)
+        done = subprocess.run(
+            [sys.executable, *argv], env=env, cwd=place.root, stdout=output, stderr=output, check=False
+        )
     if done.returncode:
         raise PlatformError(f"{name} failed. The end of {_log(place, name)}")

@@ -40,7 +40,9 @@ def pool(client: SyncPrefectClient) -> None:
     """Make the process work pool of the local platform."""
     template = ProcessWorker.get_default_base_job_template()
     try:
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template, concurrency_limit=2))
+        client.create_work_pool(
+            WorkPoolCreate(name=POOL, type="process", base_job_template=template, concurrency_limit=2)
+        )
     except ObjectAlreadyExists:
         return
 

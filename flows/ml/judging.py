@@ -36,7 +36,9 @@ class Judged:
 
 def key(decision: str, champion_fault: str) -> str:
     """What a judgement is cached by: a champion that was out of order is judged by again once it works."""
-    return f"judge/{decision}" + (f"-{hashlib.sha256(champion_fault.encode()).hexdigest()[:12]}" if champion_fault else "")
+    return f"judge/{decision}" + (
+        f"-{hashlib.sha256(champion_fault.encode()).hexdigest()[:12]}" if champion_fault else ""
+    )
 
 
 def columns(model: Model) -> list[str]:
@@ -46,7 +48,13 @@ def columns(model: Model) -> list[str]:
 
 
 def judge(
-    lake: Lake, model: Model, candidate: Candidate, snapshot: Snapshot, champion: Contender | None, rows: pl.DataFrame, threads: int
+    lake: Lake,
+    model: Model,
+    candidate: Candidate,
+    snapshot: Snapshot,
+    champion: Contender | None,
+    rows: pl.DataFrame,
+    threads: int,
 ) -> Judged:
     """The verdict on a candidate and its plot; ``rows`` are the judged month's, in the model's scope."""
     naive = Baseline.from_json(staging.read(lake, candidate, "baseline.json")).predict(rows)

@@ -47,7 +47,11 @@ def register(
         title=f"{model.name} {judged.snapshot.span}",
         description=f"{model.title}. Trained and judged on {judged.snapshot.span}. {judged.verdict.reason}",
         tags=_tags(judged, git_sha),
-        parameters={**{k: str(v) for k, v in model.parameters.items()}, "rounds": str(model.rounds), "seed": str(model.seed)},
+        parameters={
+            **{k: str(v) for k, v in model.parameters.items()},
+            "rounds": str(model.rounds),
+            "seed": str(model.seed),
+        },
         metrics=_metrics(judged.verdict, candidate.rows),
         inputs=_inputs(lake, judged.snapshot),
         reports=reports,

@@ -214,7 +214,12 @@ class Registry:
             self._client.create_registered_model(record.model)
         tags = {"fingerprint": record.fingerprint, **record.tags}
         made = self._client.create_model_version(
-            record.model, model_uri, run_id, tags=tags, description=record.description, model_id=model_uri.split("/")[-1]
+            record.model,
+            model_uri,
+            run_id,
+            tags=tags,
+            description=record.description,
+            model_id=model_uri.split("/")[-1],
         )
         return _version(made)
 

@@ -27,7 +27,9 @@ class Scored:
     naive: Array
 
 
-def decision_card(model: Model, snapshot: Snapshot, verdict: Verdict, champion: int | None, links: Mapping[str, str]) -> str:
+def decision_card(
+    model: Model, snapshot: Snapshot, verdict: Verdict, champion: int | None, links: Mapping[str, str]
+) -> str:
     """The decision in markdown: verdict, reason, errors overall and by slice with intervals, links."""
     against = f"version {champion}" if champion else "no champion yet"
     lines = [
@@ -55,7 +57,9 @@ def decision_card(model: Model, snapshot: Snapshot, verdict: Verdict, champion: 
 def landing_card(found: Manifest) -> str:
     """What was kept of a month, and what was broken for which reason, in markdown."""
     broken = "".join(f"| {reason} | {rows:,} |\n" for reason, rows in found.broken.items())
-    notes = f"\nColumns the contract does not know, ignored: {', '.join(found.new_columns)}.\n" if found.new_columns else ""
+    notes = (
+        f"\nColumns the contract does not know, ignored: {', '.join(found.new_columns)}.\n" if found.new_columns else ""
+    )
     return (
         f"# {found.dataset} {found.month}\n\n{found.rows_kept:,} of {found.rows_in:,} rows kept, "
         f"{found.data.size:,} bytes of Parquet at `{found.address}`.\n\n"
@@ -85,11 +89,21 @@ def error_plot(scored: Scored, title: str, unit: str) -> bytes:
     series = {"naive": scored.naive, "champion": scored.champion, "candidate": scored.candidate}
     for (name, predicted), color in zip(series.items(), ("#b5b5b5", "#e08a00", "#1f5fbf"), strict=True):
         if predicted is not None:
-            hours.plot(range(24), _rmse_by_hour(scored.hour, scored.actual, predicted), label=name, color=color, marker=".")
-    hours.set(xlabel="hour of pickup", ylabel=f"RMSE, {unit}", title="Error by hour of day", xticks=range(0, 24, 3), ylim=(0, None))
+            hours.plot(
+                range(24), _rmse_by_hour(scored.hour, scored.actual, predicted), label=name, color=color, marker="."
+            )
+    hours.set(
+        xlabel="hour of pickup",
+        ylabel=f"RMSE, {unit}",
+        title="Error by hour of day",
+        xticks=range(0, 24, 3),
+        ylim=(0, None),
+    )
     hours.legend(frameon=False)
     top = float(np.percentile(scored.actual, 99.5))
-    plane.hexbin(scored.actual, scored.candidate, gridsize=45, extent=(0, top, 0, top), bins="log", cmap="Blues", mincnt=1)
+    plane.hexbin(
+        scored.actual, scored.candidate, gridsize=45, extent=(0, top, 0, top), bins="log", cmap="Blues", mincnt=1
+    )
     plane.plot([0, top], [0, top], color="#c23b22", linewidth=1)
     plane.set(xlabel=f"actual, {unit}", ylabel=f"predicted, {unit}", title="Predicted against actual (candidate)")
     figure.suptitle(title)

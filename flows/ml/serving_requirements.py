@@ -20,7 +20,11 @@ def serving_requirements() -> list[str]:
     booster = next((pinned for name in BOOSTERS if (pinned := _installed(name))), None)
     if booster is None:
         raise MissingPackageError("Neither xgboost-cpu nor xgboost is installed: install the locked requirements.")
-    return [f"mlflow=={_required('mlflow-skinny')}", *(f"{name}=={_required(name)}" for name in PACKAGES), *_boosters(booster)]
+    return [
+        f"mlflow=={_required('mlflow-skinny')}",
+        *(f"{name}=={_required(name)}" for name in PACKAGES),
+        *_boosters(booster),
+    ]
 
 
 def _boosters(pinned: str) -> list[str]:
