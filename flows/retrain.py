@@ -36,7 +36,7 @@ CONTESTS = 5
 
 @flow(
     name="retrain",
-    description="Train a model on the months before one, judge it on that one against the champion, promote it or keep.",
+    description="Train a model on the months before one, judge it on that one, promote it or keep the champion.",
     flow_run_name="retrain {model} until {until}",
     timeout_seconds=6 * 3600,
 )

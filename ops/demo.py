@@ -58,7 +58,7 @@ def main() -> int:
     try:
         with get_client(sync_client=True) as client:
             for month in MONTHS:
-                _run(client, console, month, place)
+                _run(client, console, month)
     except DemoError as error:
         console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
         return 1
@@ -94,7 +94,7 @@ def _table(found: Iterator[Row]) -> Table:
     return table
 
 
-def _run(client: SyncPrefectClient, console: Console, month: str, place: Place) -> None:
+def _run(client: SyncPrefectClient, console: Console, month: str) -> None:
     """One month through the deployment, its progress shown. Raises ``DemoError``."""
     deployment = client.read_deployment_by_name(DEPLOYMENT)
     parameters = {"model": MODEL, "month": month, "source": SOURCE}

@@ -30,10 +30,12 @@ class Place:
 
     @property
     def state(self) -> Path:
+        """The folder of everything the platform writes."""
         return self.root / ".trainyard"
 
     @property
     def programs(self) -> Path:
+        """Where the installed programs are."""
         return self.state / "venv" / "bin"
 
     def folder(self, name: str) -> Path:

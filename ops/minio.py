@@ -76,7 +76,7 @@ def find(cache: Path, say: Say) -> Minio:
     raise MinioMissing(f"No MinIO ({'; '.join(reasons)}). Put a program minio on PATH, or install Docker or Go 1.24.")
 
 
-def _pull(built: Path, say: Say) -> Minio:
+def _pull(_: Path, say: Say) -> Minio:
     docker = shutil.which("docker")
     if docker is None:
         raise _Failed("no docker")
@@ -110,7 +110,7 @@ def _build(go: Path, built: Path, work: Path, env: Mapping[str, str], say: Say) 
     say(f"Building MinIO {RELEASE} with Go, once (2 to 8 minutes).")
     flags = ["-trimpath", "-ldflags", "-s -w"]
     _run([str(go), "install", *flags, MODULE], {"GOBIN": str(work), "CGO_ENABLED": "0", **env}, 20 * MINUTE)
-    os.replace(work / "minio", built)
+    (work / "minio").replace(built)
     return Minio(built)
 
 

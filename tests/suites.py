@@ -68,7 +68,7 @@ def main() -> int:
     for o in outcomes:
         passed = o.tests - o.failed - o.skipped
         print(
-            f"{o.suite:12} {o.tests:6} {passed:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}{'' if o.ok else '  FAILED'}"
+            f"{o.suite:12} {o.tests:6} {passed:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}  {'' if o.ok else 'FAILED'}"
         )
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 

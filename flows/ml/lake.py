@@ -162,7 +162,7 @@ class Lake:
                     f"{'any' if size is None else size} bytes of sha256 {sha256 or 'any'}. "
                     "The object is damaged or another one: write it again from its source."
                 )
-            os.replace(name, path)
+            Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
 

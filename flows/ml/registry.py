@@ -68,8 +68,8 @@ class Input:
 class Record:
     """What is kept of a training: ``metrics`` are errors in the model's unit, ``reports`` files people read.
 
-    ``artifacts`` are the files the stored model is made of, by the names ``flows/ml/serving.py`` knows them by; ``example``
-    are a few rows as it takes them.
+    ``artifacts`` are the files the stored model is made of, by the names ``flows/ml/serving.py`` knows them by;
+    ``example`` are a few rows as it takes them.
     """
 
     model: str
@@ -235,8 +235,16 @@ def _signature(example: pd.DataFrame) -> ModelSignature:
     return infer_signature(example, np.zeros(1, dtype=np.float64))
 
 
+class _Month(MetaDataset):
+    """A dataset by name, address and digest, without a profile of its rows."""
+
+    @property
+    def profile(self) -> None:
+        return None
+
+
 def _dataset_input(one: Input) -> DatasetInput:
-    dataset = MetaDataset(source=resolve_dataset_source(one.uri), name=one.name, digest=one.digest)
+    dataset = _Month(source=resolve_dataset_source(one.uri), name=one.name, digest=one.digest)
     return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", one.context)])
 
 

@@ -18,7 +18,7 @@ HEADLINES = {"promote": "Promote", "keep": "Keep the champion", "refuse": "Refus
 
 @dataclass(frozen=True)
 class Scored:
-    """The judged rows as the plot needs them, one value a row: hour of day, actual and predicted in the model's unit."""
+    """The judged rows as the plot needs them, a value a row: hour of day, actual and predicted in the model's unit."""
 
     hour: NDArray[np.int64]
     actual: Array
@@ -37,15 +37,15 @@ def decision_card(
         "",
         verdict.reason,
         "",
-        f"Trained on {_months(snapshot.train)} and judged on {verdict.rows:,} rows of {snapshot.judge.month} that neither "
-        f"model was trained on, against {against}. Errors are root mean squared, in {model.unit}.",
+        f"Trained on {_months(snapshot.train)} and judged on {verdict.rows:,} rows of {snapshot.judge.month} that "
+        f"neither model was trained on, against {against}. Errors are root mean squared, in {model.unit}.",
         "",
         _overall(verdict),
         "",
         "## By slice",
         "",
-        "The difference is candidate minus champion with its bootstrap interval, resampled by day; below zero the candidate "
-        "is better. A part in bold can refuse the candidate; the others have too few rows for that, or are shown only.",
+        "The difference is candidate minus champion with its bootstrap interval, resampled by day; below zero the "
+        "candidate is better. A part in bold can refuse the candidate; the others have too few rows for that, or are shown only.",
         "",
         _slices(verdict.slices),
     ]
@@ -107,9 +107,10 @@ def error_plot(scored: Scored, title: str, unit: str) -> bytes:
     plane.plot([0, top], [0, top], color="#c23b22", linewidth=1)
     plane.set(xlabel=f"actual, {unit}", ylabel=f"predicted, {unit}", title="Predicted against actual (candidate)")
     figure.suptitle(title)
-    canvas.draw()
+    canvas.draw()  # type: ignore[no-untyped-call]
     png = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(64).save(png, format="png", optimize=True)
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    Image.fromarray(pixels).convert("RGB").quantize(64).save(png, format="png", optimize=True)
     return png.getvalue()
 
 

@@ -24,8 +24,8 @@ def _cores() -> int:
 class Settings(BaseSettings):
     """Where things are and what may be used. AWS's own variables are read by the AWS libraries themselves.
 
-    ``threads``: processors a training may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that do
-    not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
+    ``threads``: processors a training may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that
+    do not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
     credentials in Prefect; empty means the standard AWS chain.
     """
 
@@ -58,7 +58,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
     ]
     try:
-        settings = Settings()  # type: ignore[call-arg]
+        settings = Settings()
     except ValidationError as error:
         problems += [f"{_variable(str(e['loc'][0]))}: {e['msg'].lower()}" for e in error.errors()]
     if problems:

@@ -18,8 +18,8 @@ class WindowError(TrainyardError):
 def choose(have: list[str], until: str, window: int | None, most: int) -> tuple[list[str], str]:
     """The months to train on, in order, and the month to judge by.
 
-    ``until`` empty means the newest month there is. ``window`` months are trained on; None means the unbroken run before
-    ``until``, ``most`` at most. Raises ``WindowError`` that names the months missing.
+    ``until`` empty means the newest month there is. ``window`` months are trained on; None means the unbroken run
+    before ``until``, ``most`` at most. Raises ``WindowError`` that names the months missing.
     """
     if not have:
         raise WindowError("the lake holds no month yet: ingest at least two.")
@@ -30,8 +30,8 @@ def choose(have: list[str], until: str, window: int | None, most: int) -> tuple[
         wanted = wanted[len(wanted) - unbroken :] or wanted[-1:]
     if missing := [month for month in [*wanted, until] if month not in have]:
         raise WindowError(
-            f"the lake does not hold {', '.join(missing)}, which a retrain until {until} with a window of {len(wanted)} needs "
-            f"(it holds {have[0]} to {have[-1]}, {len(have)} months). Ingest them, or ask for a smaller window."
+            f"the lake does not hold {', '.join(missing)}, which a retrain until {until} with a window of {len(wanted)} "
+            f"needs (it holds {have[0]} to {have[-1]}, {len(have)} months). Ingest them, or ask for a smaller window."
         )
     return wanted, until
 

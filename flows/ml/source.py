@@ -92,7 +92,7 @@ def published(address: str, month: str, *, buckets: Buckets | None = None, patie
         bucket, key = _bucket(address, buckets)
         return bucket.find(key) is not None
     if not scheme(address):
-        return os.path.exists(address)
+        return Path(address).exists()
     try:
         ask(address, month, patience or Patience(), lambda answer: None)
     except MonthNotPublished:

@@ -34,7 +34,8 @@ class PredictionError(TrainyardError):
 class Trained:
     """A model as it is stored: booster (UBJSON), encoder (JSON) and the text of the code that feeds it.
 
-    ``baseline`` is the naive baseline (JSON) of the same rows, ``example`` a few of them as the stored model takes them (JSON).
+    ``baseline`` is the naive baseline (JSON) of the same rows, ``example`` a few of them as the stored model takes them
+    (JSON).
     ``names`` are the columns of the matrix, ``rows`` the rows in scope that it was trained on, ``target_unit`` what the
     integer target is divided by.
     """
@@ -189,5 +190,5 @@ def _module(code: str) -> ModuleType:
     """The stored code as a module of its own name, beside the present one; dataclasses look their module up by it."""
     module = ModuleType(f"_stored_features_{abs(hash(code)):x}")
     sys.modules[module.__name__] = module
-    exec(compile(code, "features.py", "exec"), module.__dict__)
+    exec(compile(code, "features.py", "exec"), module.__dict__)  # noqa: S102 - it was stored with the model
     return module
