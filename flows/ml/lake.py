@@ -1,8 +1,10 @@
 """Objects in S3: the lake is a bucket and a prefix in it. The only module that speaks S3.
 
-It relies on conditional writes: ``If-None-Match: *`` and ``If-Match`` on PutObject and on CompleteMultipartUpload. AWS,
-MinIO and SeaweedFS honour both, atomically under contention (tests/integration/test_s3_contract.py). SeaweedFS keeps
-keys as a file tree, so no key may also be another one's folder.
+It relies on conditional writes: ``If-None-Match: *`` and ``If-Match`` on PutObject, which AWS, MinIO and SeaweedFS
+honour atomically (tests/integration/test_s3_contract.py). On CompleteMultipartUpload SeaweedFS 4.48 honours a condition
+only against what was there before, not between uploads that end at once: several are told they won. So a file is one
+PutObject as far as it may be, and sent in parts beyond, where a key must be the address of its content. SeaweedFS keeps
+keys as a file tree: no key may also be another one's folder.
 """
 
 import hashlib
@@ -29,7 +31,7 @@ from flows.ml.lake_errors import (
     Truncated,
     named,
 )
-from flows.ml.lake_writes import MAX_PARTS, PART, Progress, Target, put, tell, upload
+from flows.ml.lake_writes import MAX_PARTS, PART, SINGLE, Progress, Target, put, put_file, tell, upload
 
 __all__ = [
     "BucketMissing",
@@ -61,15 +63,16 @@ class Stat:
 class Lake:
     """The objects under ``prefix`` of ``bucket``; keys given and returned are relative to the prefix.
 
-    ``probe`` is a client that gives up sooner than ``client``, for ``check``. Files beyond ``part`` bytes (5 MiB at
-    least) are sent in parts of that size. Every method raises the errors of ``lake_errors``: LakeUnreachable,
-    CredentialsRefused, BucketMissing, or LakeError for what has no name of its own.
+    ``probe`` is a client that gives up sooner than ``client``, for ``check``. Files beyond ``single`` bytes
+    are sent in parts of ``part`` bytes (5 MiB at least). Every method raises the errors of ``lake_errors``:
+    LakeUnreachable, CredentialsRefused, BucketMissing, or LakeError for what has no name of its own.
     """
 
     client: Any
     bucket: str
     prefix: str = ""
     probe: Any = None
+    single: int = SINGLE
     part: int = PART
 
     def check(self) -> None:
@@ -128,17 +131,17 @@ class Lake:
     def upload_new(self, key: str, path: Path, progress: Progress | None = None) -> bool:
         """Write a file of any size as an object unless there is one; False where there is.
 
-        Holds one part in memory at a time. Nothing is visible before the whole is, nor left behind on a failure.
+        Memory is bounded by a part. Nothing is visible before the whole is, nor left behind on a failure. Beyond
+        ``single`` bytes several may be told True on SeaweedFS: give such a file the address of its content.
         """
         size = path.stat().st_size
-        if size <= self.part:
-            new = self.put_new(key, path.read_bytes())
-            tell(progress, size)
-            return new
+        target = self._target(key)
         if self.find(key):
             return False
         with named(self._place(key)):
-            return upload(self._target(key), path, max(self.part, -(-size // MAX_PARTS)), progress) is not None
+            if size <= self.single:
+                return put_file(target, path, progress) is not None
+            return upload(target, path, max(self.part, -(-size // MAX_PARTS)), progress) is not None
 
     def download(
         self,

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from flows.ml.lake_errors import code, status
 
+SINGLE = 1 << 30
+"""Bytes of the largest file sent as one request; S3 takes up to 5 GiB."""
 PART = 16 << 20
-"""Bytes of a part of an upload; a file beyond it is sent in parts."""
+"""Bytes of a part of a file sent in parts."""
 MAX_PARTS = 10_000
 """S3's limit of parts in one upload (docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
 ATTEMPTS = 5
 
 Progress = Callable[[int], None]
-"""Told how many more bytes have gone over the wire."""
+"""Told how many more bytes have been read or sent; a negative number where they must be read again."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,17 @@ def put(target: Target, data: bytes, etag: str | None) -> str | None:
     return _write(target, lambda token: str(target.client.put_object(**request, Metadata={"writer": token})["ETag"]))
 
 
+def put_file(target: Target, path: Path, progress: Progress | None) -> str | None:
+    """Write a file as one request where there is no object yet; its etag, or None."""
+    request = {**target.names, "IfNoneMatch": "*"}
+
+    def write(token: str) -> str:
+        with _Watched(path, progress) as file:
+            return str(target.client.put_object(**request, Body=file, Metadata={"writer": token})["ETag"])
+
+    return _write(target, write)
+
+
 def upload(target: Target, path: Path, part: int, progress: Progress | None) -> str | None:
     """Write a file in parts of ``part`` bytes where there is no object yet; its etag, or None."""
     return _write(target, lambda token: _multipart(target, path, part, token, progress))
@@ -52,6 +66,28 @@ def tell(progress: Progress | None, count: int) -> None:
     """Report bytes to whoever wants to know."""
     if progress:
         progress(count)
+
+
+class _Watched(FileIO):
+    """A file that tells how far it is read; boto3 reads it once to sign it (over plain HTTP), and once to send it."""
+
+    def __init__(self, path: Path, progress: Progress | None) -> None:
+        super().__init__(path)
+        self._progress = progress
+        self._told = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size) or b""
+        tell(self._progress, len(data))
+        self._told += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        after = super().seek(offset, whence)
+        if after < self._told:
+            tell(self._progress, after - self._told)
+            self._told = after
+        return after
 
 
 def _write(target: Target, write: Callable[[str], str]) -> str | None:

@@ -83,7 +83,7 @@ def everything(lake: Lake, file: Path) -> dict[str, Callable[[], Any]]:
         "put_new": lambda: lake.put_new("key", b""),
         "replace": lambda: lake.replace("key", b"", '"etag"'),
         "upload_new": lambda: lake.upload_new("key", file),
-        "upload_new in parts": lambda: replace(lake, part=1).upload_new("key", file),
+        "upload_new in parts": lambda: replace(lake, single=1).upload_new("key", file),
         "download": lambda: lake.download("key", file.with_name("copy")),
         "keys": lambda: list(lake.keys()),
         "folders": lake.folders,
