@@ -23,7 +23,7 @@ from rich.table import Table
 from flows.ml import landing
 from flows.ml.registry import Version
 from flows.resources import Resources, attach
-from ops.environment import Place, here
+from ops.environment import here
 from ops.show import show_urls
 
 DEPLOYMENT = "monthly/trip-duration-local"

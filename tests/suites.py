@@ -66,10 +66,8 @@ def main() -> int:
     outcomes = [run(suite, options) for suite in known.suites or SUITES]
     print(f"\n{'suite':12} {'tests':>6} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
     for o in outcomes:
-        passed = o.tests - o.failed - o.skipped
-        print(
-            f"{o.suite:12} {o.tests:6} {passed:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}  {'' if o.ok else 'FAILED'}"
-        )
+        counts = f"{o.tests:6} {o.tests - o.failed - o.skipped:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}"
+        print(f"{o.suite:12} {counts}  {'' if o.ok else 'FAILED'}")
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 

@@ -1,6 +1,7 @@
 """A judged candidate into the registry, and the alias behind the ledger."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from flows.ml.lake import Lake
 from flows.ml.ledger import Entry
 from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
 
+SERVING = Path(__file__).with_name("serving.py")
+"""What MLflow runs to load a stored model; its text is stored with each."""
 ARTIFACTS = {"booster": "booster.ubj", "encoder": "encoder.json", "features": "features.py"}
 """The files of a candidate that make the stored model, by the names the serving code knows them by."""
 
@@ -55,6 +58,7 @@ def register(
         metrics=_metrics(judged.verdict, candidate.rows),
         inputs=_inputs(lake, judged.snapshot),
         reports=reports,
+        code=Path(shutil.copy(SERVING, folder)),  # MLflow keeps the path: it shall be no place of this machine
         artifacts={role: paths[name] for role, name in ARTIFACTS.items()},
         example=_example(paths["example.json"], model),
     )

@@ -27,8 +27,6 @@ from flows.ml.errors import TrainyardError
 from flows.ml.serving_requirements import serving_requirements
 
 CHAMPION = "champion"
-SERVING = Path(__file__).with_name("serving.py")
-"""What MLflow runs to load a stored model; its text is stored with each."""
 
 
 class RegistryUnreachable(TrainyardError):
@@ -69,7 +67,7 @@ class Record:
     """What is kept of a training: ``metrics`` are errors in the model's unit, ``reports`` files people read.
 
     ``artifacts`` are the files the stored model is made of, by the names ``flows/ml/serving.py`` knows them by;
-    ``example`` are a few rows as it takes them.
+    ``code`` is a copy of that file and ``example`` a few rows as it takes them.
     """
 
     model: str
@@ -81,6 +79,7 @@ class Record:
     metrics: Mapping[str, float]
     inputs: Sequence[Input]
     reports: Sequence[Path]
+    code: Path
     artifacts: Mapping[str, Path]
     example: pd.DataFrame
 
@@ -201,7 +200,7 @@ class Registry:
         with mlflow.start_run(run_id=run_id):
             stored = mlflow.pyfunc.log_model(
                 name="model",
-                python_model=str(SERVING),
+                python_model=str(record.code),
                 artifacts={name: str(path) for name, path in record.artifacts.items()},
                 pip_requirements=serving_requirements(),
                 signature=_signature(record.example),

@@ -30,7 +30,7 @@ def choose(have: list[str], until: str, window: int | None, most: int) -> tuple[
         wanted = wanted[len(wanted) - unbroken :] or wanted[-1:]
     if missing := [month for month in [*wanted, until] if month not in have]:
         raise WindowError(
-            f"the lake does not hold {', '.join(missing)}, which a retrain until {until} with a window of {len(wanted)} "
+            f"the lake does not hold {', '.join(missing)}, which a retrain until {until}, window {len(wanted)}, "
             f"needs (it holds {have[0]} to {have[-1]}, {len(have)} months). Ingest them, or ask for a smaller window."
         )
     return wanted, until
