@@ -45,7 +45,7 @@ def decision_card(
         "## By slice",
         "",
         "The difference is candidate minus champion with its bootstrap interval, resampled by day; below zero the "
-        "candidate is better. A part in bold can refuse the candidate; the others have too few rows, or are shown only.",
+        "candidate is better. A part in bold can refuse the candidate; others have too few rows, or are shown only.",
         "",
         _slices(verdict.slices),
     ]
