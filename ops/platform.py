@@ -109,11 +109,11 @@ def start(place: Place, say: Say) -> Ports:
     ports = _settle_ports(place, say)
     env = environment(place, ports)
     servers = services(place, ports)
-    say("Starting " + ", ".join(started) if (started := _launch(place, env, servers)) else "Every server is running")
-    _await(place, servers, say)
+    say("Starting " + ", ".join(started) if (started := launch(place, env, servers)) else "Every server is running")
+    wait_for(place, servers, say)
     fresh = not processes.is_up(place.state, "worker")
     _run(place, env, "provision", "-m", "ops.provision", *(["--no-run-is-alive"] if fresh else []))
-    _launch(place, env, [worker(place)])
+    launch(place, env, [worker(place)])
     say(f"The platform is up after {time.monotonic() - began:.0f} s")
     return ports
 
@@ -168,7 +168,8 @@ def _settle_ports(place: Place, say: Say) -> Ports:
     return ports
 
 
-def _launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
+def launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
+    """Start those services that do not run; gives their names."""
     missing = [service for service in wanted if not processes.is_up(place.state, service.name)]
     for service in missing:
         with (place.state / "debris.txt").open("a") as debris:
@@ -178,7 +179,8 @@ def _launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list
     return [service.name for service in missing]
 
 
-def _await(place: Place, wanted: list[Service], say: Say) -> None:
+def wait_for(place: Place, wanted: list[Service], say: Say) -> None:
+    """Return once all services answer. Raises PlatformError with the end of the log of the one that does not."""
     waiting = {service.name: service.ready_url for service in wanted if service.ready_url}
     deadline = time.monotonic() + PATIENCE
     while waiting:
