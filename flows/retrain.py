@@ -50,11 +50,12 @@ def retrain(model: ModelName, until: Until = "", window: Window = None) -> State
     snapshot = take_snapshot(model, until, window)
     fingerprint = identity.training(models.load(model), snapshot)
     if done := find_promotion(model, fingerprint):
-        text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
-        return Completed(name="Unchanged", message=text)
+        return unchanged(done)
     candidate = train(model, snapshot, fingerprint)
     for _ in range(CONTESTS):
         champion = find_champion(model)
+        if champion and champion.fingerprint == fingerprint:  # another run of this training was faster
+            return unchanged(champion)
         against = (champion.number, champion.fingerprint) if champion else None
         decision = identity.decision(models.load(model), fingerprint, against)
         verdict = weigh(candidate, snapshot, champion, decision)
@@ -170,6 +171,12 @@ def publish_decision(
     create_markdown_artifact(card, key=key, description=f"{verdict.decision}: version {version.number}")
     image = base64.b64encode(judging.plot(resources.lake, version.model, decision)).decode()
     create_image_artifact(f"data:image/png;base64,{image}", key=f"errors-{version.model}", description=snapshot.span)
+
+
+def unchanged(done: Entry) -> State:
+    """The end of a run whose training was promoted before."""
+    text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
+    return Completed(name="Unchanged", message=text)
 
 
 def conclude(version: Version, verdict: Verdict, champion: Entry | None, decision: str) -> State:
