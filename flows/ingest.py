@@ -1,10 +1,9 @@
 """The flow ``ingest``: one month of a dataset from where it is published into the lake."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -55,12 +54,13 @@ def land(dataset: DatasetName, month: str, source_template: str, sha256: str) ->
     with scratch(resources.settings) as folder:
         tell = progress(f"fetch {source.shown(address)}")
         fetched = source.fetch(address, month, folder, sha256=sha256 or None, buckets=resources.bucket, progress=tell)
+        get_run_logger().info("fetched %s bytes, sha256 %s", f"{fetched.size:,}", fetched.sha256)
         return landing.land(
             resources.lake,
             definition,
             month,
             fetched,
-            Path(folder),
+            folder,
             revision=resources.settings.git_sha,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )

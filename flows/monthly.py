@@ -4,6 +4,7 @@ from typing import Annotated
 
 from prefect import flow, task
 from prefect.client.schemas.objects import State, StateType
+from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
@@ -26,10 +27,16 @@ class NoMonth(TrainyardError):
     """There is no telling which month comes next."""
 
 
+def run_name() -> str:
+    """What a run is called in the UI."""
+    given = flow_run.parameters
+    return f"monthly {given['model']} {given['month'] or 'next month'}"
+
+
 @flow(
     name="monthly",
     description="Land the next month of a model's dataset, then retrain the model and judge it on that month.",
-    flow_run_name="monthly {model} {month}",
+    flow_run_name=run_name,
     timeout_seconds=8 * 3600,
 )
 def monthly(model: ModelName, month: NextMonth = "", source: Source = "") -> State:

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import psutil
 
 from ops import ports as free_ports
 from ops import processes, s3_servers
-from ops.environment import Place, Ports, credentials, environment
+from ops.environment import Place, Ports, credentials, environment, revision
 
 SERVERS = ("s3", "prefect", "mlflow")
 PREFERRED = Ports(prefect=4200, mlflow=5000, s3=8333)
@@ -111,9 +112,7 @@ def start(place: Place, say: Say) -> Ports:
     servers = services(place, ports)
     say("Starting " + ", ".join(started) if (started := _launch(place, env, servers)) else "Every server is running")
     _await(place, servers, say)
-    fresh = not processes.is_up(place.state, "worker")
-    _run(place, env, "provision", "-m", "ops.provision", *(["--no-run-is-alive"] if fresh else []))
-    _launch(place, env, [worker(place)])
+    _provision(place, env, say)
     say(f"The platform is up after {time.monotonic() - began:.0f} s")
     return ports
 
@@ -199,6 +198,32 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2, trust_env=False).status_code < 500
     except httpx.HTTPError:
         return False
+
+
+def _provision(place: Place, env: Mapping[str, str], say: Say) -> None:
+    """Provision and start the worker, unless it runs and nothing that is provisioned has changed."""
+    record, wanted = place.state / "provisioned", _provisioned_from(place)
+    fresh = not processes.is_up(place.state, "worker")
+    if not fresh and record.exists() and record.read_text() == wanted:
+        return
+    say("Applying work pool, blocks and deployments")
+    record.unlink(missing_ok=True)
+    _run(place, env, "provision", "-m", "ops.provision", *(["--no-run-is-alive"] if fresh else []))
+    _launch(place, env, [worker(place)])
+    record.write_text(wanted)
+
+
+def _provisioned_from(place: Place) -> str:
+    """What the deployments and the rest are made from, as a digest."""
+    files = [
+        place.root / "prefect.yaml",
+        *sorted(place.root.glob("flows/**/*.py")),
+        *sorted(place.root.glob("ops/*.py")),
+    ]
+    digest = hashlib.sha256(revision(place).encode())
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _log(place: Place, name: str, lines: int = 15) -> str:

@@ -15,7 +15,6 @@ from flows.ml.candidate import Candidate
 from flows.ml.definition import Model, Verdict
 from flows.ml.fingerprint import Snapshot, installed
 from flows.ml.lake import Lake
-from flows.ml.ledger import Entry
 from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
 
 SERVING = Path(__file__).with_name("serving.py")
@@ -65,8 +64,8 @@ def register(
     return registry.register(record)
 
 
-def align(lake: Lake, registry: Registry, model: str) -> Entry | None:
-    """Let the alias follow the ledger, and give the ledger's head. A promotion that comes meanwhile is followed too.
+def align(lake: Lake, registry: Registry, model: str) -> None:
+    """Let the alias follow the ledger. A promotion that comes meanwhile is followed too.
 
     A version that the registry has lost cannot bear the alias: the gate will refuse to judge against it.
     """
@@ -74,8 +73,7 @@ def align(lake: Lake, registry: Registry, model: str) -> Entry | None:
         try:
             registry.set_champion(model, head.version)
         except VersionMissing:
-            break
-    return head
+            return
 
 
 def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
