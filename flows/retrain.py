@@ -25,12 +25,7 @@ from flows.ml.registry import Version
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, progress, scratch
 
-Until = Annotated[
-    MonthOrEmpty, Field(description="The month that judges; the ones before it train. Empty: the newest.")
-]
-Window = Annotated[
-    int | None, Field(ge=1, le=120, description="How many months to train on. Empty: the model's own choice.")
-]
+Window = Annotated[int | None, Field(ge=1, le=120)]
 
 CONTESTS = 5
 """How often a promotion is judged again because another one came first."""
@@ -48,11 +43,16 @@ def run_name() -> str:
     flow_run_name=run_name,
     timeout_seconds=6 * 3600,
 )
-def retrain(model: ModelName, until: Until = "", window: Window = None) -> State:
+def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -> State:
     """Train a model and let the gate decide whether it replaces the champion.
 
     Ends Completed as ``Promoted``, ``Kept`` or ``Unchanged`` (this very training was promoted before), Failed as
     ``Refused``; the version is registered with its verdict in all four. Run again it goes on where it stopped.
+
+    Args:
+        model: Which model.
+        until: The month that judges, as YYYY-MM; the ones before it train. Empty: the newest in the lake.
+        window: How many months to train on. Empty: as many as the lake holds without a gap, up to the model's limit.
     """
     open_resources()
     snapshot = take_snapshot(model, until, window)

@@ -87,7 +87,7 @@ def worker(place: Place) -> Service:
         "local",
         "--no-create-pool-if-not-found",
     )
-    return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "2"})
+    return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "1"})
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def register(
         model=model.name,
         fingerprint=candidate.fingerprint,
         title=f"{model.name} {judged.snapshot.span}",
-        description=f"{model.title}. Trained and judged on {judged.snapshot.span}. {judged.verdict.reason}",
+        description=f"{model.title}. Trained on {judged.snapshot.span}. {judged.verdict.reason}",
         tags=_tags(judged, git_sha),
         parameters={
             **{k: str(v) for k, v in model.parameters.items()},
