@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -182,7 +183,7 @@ def _await(place: Place, wanted: list[Service], say: Say) -> None:
     deadline = time.monotonic() + PATIENCE
     while waiting:
         for name, url in list(waiting.items()):
-            if _answers(url):
+            if _answers(url) and processes.listens(place.state, name, urlsplit(url).port or 0):
                 say(f"  {name} answers")
                 del waiting[name]
         dead = [name for name in waiting if not processes.is_up(place.state, name)]
