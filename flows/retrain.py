@@ -63,6 +63,8 @@ def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -
             text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
             return Completed(name="Unchanged", message=text)
         candidate = train(model, snapshot, fingerprint)
+        if not staging.is_whole(attach().lake, candidate):  # a result of an earlier run, whose files are gone
+            candidate = train.with_options(refresh_cache=True)(model, snapshot, fingerprint)
         decision = identity.decision(models.load(model), fingerprint, standing.identity)
         verdict = weigh(candidate, snapshot, standing.champion, decision)
         version = register(candidate, snapshot, verdict, standing.champion, decision)
@@ -116,10 +118,12 @@ def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
 
 def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, decision: str) -> Verdict:
     """The gate's verdict. A champion that cannot be scored is a reason to refuse, not to fail."""
+    anew = judging.plot(attach().lake, candidate.model, decision) is None
+    weighed = judge.with_options(refresh_cache=anew)
     try:
-        return judge(candidate, snapshot, champion, decision)
+        return weighed(candidate, snapshot, champion, decision)
     except judging.ChampionUnusable as fault:
-        return judge(candidate, snapshot, champion, decision, champion_fault=str(fault))
+        return weighed(candidate, snapshot, champion, decision, champion_fault=str(fault))
 
 
 @task(
@@ -172,8 +176,9 @@ def publish_decision(
     card = report.decision_card(definition, snapshot, verdict, champion.version if champion else None, links)
     key = f"decision-{version.model}"
     create_markdown_artifact(card, key=key, description=f"{verdict.decision}: version {version.number}")
-    image = base64.b64encode(judging.plot(resources.lake, version.model, decision)).decode()
-    create_image_artifact(f"data:image/png;base64,{image}", key=f"errors-{version.model}", description=snapshot.span)
+    if png := judging.plot(resources.lake, version.model, decision):
+        image = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        create_image_artifact(image, key=f"errors-{version.model}", description=snapshot.span)
 
 
 def conclude(version: Version, verdict: Verdict, champion: Entry | None, decision: str) -> State:
