@@ -3,9 +3,11 @@
 import base64
 from typing import Annotated
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
@@ -18,51 +20,57 @@ from flows.ml.candidate import Candidate
 from flows.ml.definition import Verdict
 from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
-from flows.ml.ledger import Entry, HeadMoved
+from flows.ml.ledger import Entry, HeadMoved, Standing
 from flows.ml.registry import Version
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, progress, scratch
 
-Until = Annotated[
-    MonthOrEmpty, Field(description="The month that judges; the ones before it train. Empty: the newest.")
-]
-Window = Annotated[
-    int | None, Field(ge=1, le=120, description="How many months to train on. Empty: the model's own choice.")
-]
+Window = Annotated[int | None, Field(ge=1, le=120)]
 
 CONTESTS = 5
 """How often a promotion is judged again because another one came first."""
 
 
+def run_name() -> str:
+    """What a run is called in the UI."""
+    given = flow_run.parameters
+    return f"retrain {given['model']} until {given['until'] or 'the newest month'}"
+
+
 @flow(
     name="retrain",
     description="Train a model on the months before one, judge it on that one, promote it or keep the champion.",
-    flow_run_name="retrain {model} until {until}",
+    flow_run_name=run_name,
     timeout_seconds=6 * 3600,
 )
-def retrain(model: ModelName, until: Until = "", window: Window = None) -> State:
+def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -> State:
     """Train a model and let the gate decide whether it replaces the champion.
 
     Ends Completed as ``Promoted``, ``Kept`` or ``Unchanged`` (this very training was promoted before), Failed as
     ``Refused``; the version is registered with its verdict in all four. Run again it goes on where it stopped.
+
+    Args:
+        model: Which model.
+        until: The month that judges, as YYYY-MM; the ones before it train. Empty: the newest in the lake.
+        window: How many months to train on. Empty: as many as the lake holds without a gap, up to the model's limit.
     """
     open_resources()
     snapshot = take_snapshot(model, until, window)
     fingerprint = identity.training(models.load(model), snapshot)
-    if done := find_promotion(model, fingerprint):
-        return unchanged(done)
-    candidate = train(model, snapshot, fingerprint)
     for _ in range(CONTESTS):
-        champion = find_champion(model)
-        if champion and champion.fingerprint == fingerprint:  # another run of this training was faster
-            return unchanged(champion)
-        against = (champion.number, champion.fingerprint) if champion else None
-        decision = identity.decision(models.load(model), fingerprint, against)
-        verdict = weigh(candidate, snapshot, champion, decision)
-        version = register(candidate, snapshot, verdict, champion, decision)
-        publish_decision(version, snapshot, verdict, champion, decision)
+        standing = look_up(model, fingerprint)
+        if done := standing.promotion:
+            text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
+            return Completed(name="Unchanged", message=text)
+        candidate = train(model, snapshot, fingerprint)
+        if not staging.is_whole(attach().lake, candidate):  # a result of an earlier run, whose files are gone
+            candidate = train.with_options(refresh_cache=True)(model, snapshot, fingerprint)
+        decision = identity.decision(models.load(model), fingerprint, standing.identity)
+        verdict = weigh(candidate, snapshot, standing.champion, decision)
+        version = register(candidate, snapshot, verdict, standing.champion, decision)
+        publish_decision(version, snapshot, verdict, standing.champion, decision)
         try:
-            return conclude(version, verdict, champion, decision)
+            return conclude(version, verdict, standing.champion, decision)
         except HeadMoved:
             continue
     raise HeadMoved(
@@ -83,19 +91,17 @@ def take_snapshot(model: ModelName, until: str, window: int | None) -> Snapshot:
     return snapshot
 
 
-@task(task_run_name="look the training up in the ledger", persist_result=False, **RETRIES)
-def find_promotion(model: ModelName, fingerprint: str) -> Entry | None:
-    """The promotion of this very training, if it was promoted; the alias is put right on the way."""
+@task(task_run_name="look {model} up in the ledger", persist_result=False, **RETRIES)
+def look_up(model: ModelName, fingerprint: str) -> Standing:
+    """The champion, and whether this very training was promoted; an alias that a crash left behind is put right."""
     resources = attach()
-    found = ledger.promoted_version(resources.lake, model, fingerprint)
-    if found:
-        registration.align(resources.lake, resources.registry, model)
-    return found
+    registration.align(resources.lake, resources.registry, model)
+    return ledger.standing(resources.lake, model, fingerprint)
 
 
 @task(
     task_run_name="train {model} on {snapshot.span}",
-    cache_key_fn=lambda context, parameters: f"train/{parameters['fingerprint']}",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: f"train/{parameters['fingerprint']}"),
     persist_result=True,
     **RETRIES,
 )
@@ -106,27 +112,25 @@ def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
     with scratch(resources.settings) as folder:
         found = snapshots.read(resources.lake, snapshot.dataset, snapshot.train, folder, judging.columns(definition))
         trained = training.train(found.collect(), definition, resources.settings.threads, tell)
+    get_run_logger().info("trained on %s rows of %s", f"{trained.rows:,}", snapshot.span)
     return staging.stage(resources.lake, model, fingerprint, trained.rows, trained.files())
-
-
-@task(task_run_name="find the champion of {model}", persist_result=False, **RETRIES)
-def find_champion(model: ModelName) -> Entry | None:
-    """The head of the ledger; an alias that says otherwise, after a crash, is put right."""
-    resources = attach()
-    return registration.align(resources.lake, resources.registry, model)
 
 
 def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, decision: str) -> Verdict:
     """The gate's verdict. A champion that cannot be scored is a reason to refuse, not to fail."""
+    anew = judging.plot(attach().lake, candidate.model, decision) is None
+    weighed = judge.with_options(refresh_cache=anew)
     try:
-        return judge(candidate, snapshot, champion, decision)
+        return weighed(candidate, snapshot, champion, decision)
     except judging.ChampionUnusable as fault:
-        return judge(candidate, snapshot, champion, decision, champion_fault=str(fault))
+        return weighed(candidate, snapshot, champion, decision, champion_fault=str(fault))
 
 
 @task(
     task_run_name="judge {candidate.model} on {snapshot.judge.month}",
-    cache_key_fn=lambda context, parameters: judging.key(parameters["decision"], parameters["champion_fault"]),
+    cache_policy=CacheKeyFnPolicy(
+        cache_key_fn=lambda context, parameters: judging.key(parameters["decision"], parameters["champion_fault"])
+    ),
     persist_result=True,
     **RETRIES,
 )
@@ -142,6 +146,7 @@ def judge(
         if champion and not rival:
             rival = judging.score_champion(resources.registry, definition, champion, rows, folder)
         judged = judging.judge(resources.lake, definition, candidate, snapshot, rival, rows, resources.settings.threads)
+    get_run_logger().info("%s: %s", judged.verdict.decision, judged.verdict.reason)
     judging.keep_plot(resources.lake, candidate.model, decision, judged.plot)
     return judged.verdict
 
@@ -154,9 +159,11 @@ def register(
     resources, definition = attach(), models.load(candidate.model)
     judged = registration.Judgement(snapshot, verdict, champion.version if champion else None, decision)
     with scratch(resources.settings) as folder:
-        return registration.register(
+        version = registration.register(
             resources.lake, resources.registry, definition, candidate, judged, resources.settings.git_sha, folder
         )
+    get_run_logger().info("version %d of %s in MLflow: %s", version.number, version.model, verdict.decision)
+    return version
 
 
 @task(task_run_name="report the decision on version {version.number}", persist_result=False, **RETRIES)
@@ -169,14 +176,9 @@ def publish_decision(
     card = report.decision_card(definition, snapshot, verdict, champion.version if champion else None, links)
     key = f"decision-{version.model}"
     create_markdown_artifact(card, key=key, description=f"{verdict.decision}: version {version.number}")
-    image = base64.b64encode(judging.plot(resources.lake, version.model, decision)).decode()
-    create_image_artifact(f"data:image/png;base64,{image}", key=f"errors-{version.model}", description=snapshot.span)
-
-
-def unchanged(done: Entry) -> State:
-    """The end of a run whose training was promoted before."""
-    text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
-    return Completed(name="Unchanged", message=text)
+    if png := judging.plot(resources.lake, version.model, decision):
+        image = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        create_image_artifact(image, key=f"errors-{version.model}", description=snapshot.span)
 
 
 def conclude(version: Version, verdict: Verdict, champion: Entry | None, decision: str) -> State:
@@ -205,4 +207,5 @@ def promote(version: Version, reason: str, champion: Entry | None, decision: str
         operator="retrain",
     )
     registration.align(resources.lake, resources.registry, version.model)
+    get_run_logger().info("version %d is the champion, by entry %d of the ledger", entry.version, entry.number)
     return entry

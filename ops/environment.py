@@ -106,6 +106,7 @@ def settings(place: Place, ports: Ports) -> dict[str, str]:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "OMP_WAIT_POLICY": "PASSIVE",
         "PREFECT_HOME": str(place.folder("prefect")),
         "PREFECT_API_URL": f"http://127.0.0.1:{ports.prefect}/api",

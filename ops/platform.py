@@ -2,19 +2,21 @@
 
 import contextlib
 import fcntl
+import hashlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 
 from ops import ports as free_ports
 from ops import processes, s3_servers
-from ops.environment import Place, Ports, credentials, environment
+from ops.environment import Place, Ports, credentials, environment, revision
 
 SERVERS = ("s3", "prefect", "mlflow")
 PREFERRED = Ports(prefect=4200, mlflow=5000, s3=8333)
@@ -86,7 +88,7 @@ def worker(place: Place) -> Service:
         "local",
         "--no-create-pool-if-not-found",
     )
-    return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "2"})
+    return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "1"})
 
 
 @contextlib.contextmanager
@@ -111,9 +113,7 @@ def start(place: Place, say: Say) -> Ports:
     servers = services(place, ports)
     say("Starting " + ", ".join(started) if (started := launch(place, env, servers)) else "Every server is running")
     wait_for(place, servers, say)
-    fresh = not processes.is_up(place.state, "worker")
-    _run(place, env, "provision", "-m", "ops.provision", *(["--no-run-is-alive"] if fresh else []))
-    launch(place, env, [worker(place)])
+    _provision(place, env, say)
     say(f"The platform is up after {time.monotonic() - began:.0f} s")
     return ports
 
@@ -185,7 +185,7 @@ def wait_for(place: Place, wanted: list[Service], say: Say) -> None:
     deadline = time.monotonic() + PATIENCE
     while waiting:
         for name, url in list(waiting.items()):
-            if _answers(url):
+            if _answers(url) and processes.listens(place.state, name, urlsplit(url).port or 0):
                 say(f"  {name} answers")
                 del waiting[name]
         dead = [name for name in waiting if not processes.is_up(place.state, name)]
@@ -201,6 +201,32 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2, trust_env=False).status_code < 500
     except httpx.HTTPError:
         return False
+
+
+def _provision(place: Place, env: Mapping[str, str], say: Say) -> None:
+    """Provision and start the worker, unless it runs and nothing that is provisioned has changed."""
+    record, wanted = place.state / "provisioned", _provisioned_from(place)
+    fresh = not processes.is_up(place.state, "worker")
+    if not fresh and record.exists() and record.read_text() == wanted:
+        return
+    say("Applying work pool, blocks and deployments")
+    record.unlink(missing_ok=True)
+    _run(place, env, "provision", "-m", "ops.provision", *(["--no-run-is-alive"] if fresh else []))
+    launch(place, env, [worker(place)])
+    record.write_text(wanted)
+
+
+def _provisioned_from(place: Place) -> str:
+    """What the deployments and the rest are made from, as a digest."""
+    files = [
+        place.root / "prefect.yaml",
+        *sorted(place.root.glob("flows/**/*.py")),
+        *sorted(place.root.glob("ops/*.py")),
+    ]
+    digest = hashlib.sha256(revision(place).encode())
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _log(place: Place, name: str, lines: int = 15) -> str:

@@ -30,6 +30,19 @@ class Entry:
     promoted_at: str
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The ledger as one training sees it: the head, and the entry by which that training was promoted, if it was."""
+
+    champion: Entry | None
+    promotion: Entry | None
+
+    @property
+    def identity(self) -> tuple[int, str] | None:
+        """Number and fingerprint of the head: what a decision was made against."""
+        return (self.champion.number, self.champion.fingerprint) if self.champion else None
+
+
 def entries(lake: Lake, model: str) -> list[Entry]:
     """All promotions of a model, the oldest first."""
     return [Entry(**lake.get_json(key)) for key in sorted(lake.keys(f"ledger/{model}/"))]
@@ -41,9 +54,11 @@ def head(lake: Lake, model: str) -> Entry | None:
     return Entry(**lake.get_json(keys[-1])) if keys else None
 
 
-def promoted_version(lake: Lake, model: str, fingerprint: str) -> Entry | None:
-    """The entry by which the version of a fingerprint was promoted, None where it never was."""
-    return next((entry for entry in entries(lake, model) if entry.fingerprint == fingerprint), None)
+def standing(lake: Lake, model: str, fingerprint: str) -> Standing:
+    """How a training stands in the ledger."""
+    found = entries(lake, model)
+    promotion = next((entry for entry in found if entry.fingerprint == fingerprint), None)
+    return Standing(found[-1] if found else None, promotion)
 
 
 def promote(

@@ -15,7 +15,6 @@ from flows.ml.candidate import Candidate
 from flows.ml.definition import Model, Verdict
 from flows.ml.fingerprint import Snapshot, installed
 from flows.ml.lake import Lake
-from flows.ml.ledger import Entry
 from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
 
 SERVING = Path(__file__).with_name("serving.py")
@@ -41,14 +40,13 @@ def register(
     paths = {name: folder / name for name in candidate.files}
     for name, path in paths.items():
         path.write_bytes(staging.read(lake, candidate, name))
-    reports = [folder / "decision.md", folder / "errors.png"]
-    reports[0].write_text(report.decision_card(model, judged.snapshot, judged.verdict, judged.champion, {}))
-    reports[1].write_bytes(judging.plot(lake, model.name, judged.decision))
+    card = report.decision_card(model, judged.snapshot, judged.verdict, judged.champion, {})
+    reports = {"decision.md": card.encode(), "errors.png": judging.plot(lake, model.name, judged.decision)}
     record = Record(
         model=model.name,
         fingerprint=candidate.fingerprint,
         title=f"{model.name} {judged.snapshot.span}",
-        description=f"{model.title}. Trained and judged on {judged.snapshot.span}. {judged.verdict.reason}",
+        description=f"{model.title}. Trained on {judged.snapshot.span}. {judged.verdict.reason}",
         tags=_tags(judged, git_sha),
         parameters={
             **{k: str(v) for k, v in model.parameters.items()},
@@ -57,7 +55,7 @@ def register(
         },
         metrics=_metrics(judged.verdict, candidate.rows),
         inputs=_inputs(lake, judged.snapshot),
-        reports=reports,
+        reports=[_written(folder / name, data) for name, data in reports.items() if data],
         code=Path(shutil.copy(SERVING, folder)),  # MLflow keeps the path: it shall be no place of this machine
         artifacts={role: paths[name] for role, name in ARTIFACTS.items()},
         example=_example(paths["example.json"], model),
@@ -65,8 +63,8 @@ def register(
     return registry.register(record)
 
 
-def align(lake: Lake, registry: Registry, model: str) -> Entry | None:
-    """Let the alias follow the ledger, and give the ledger's head. A promotion that comes meanwhile is followed too.
+def align(lake: Lake, registry: Registry, model: str) -> None:
+    """Let the alias follow the ledger. A promotion that comes meanwhile is followed too.
 
     A version that the registry has lost cannot bear the alias: the gate will refuse to judge against it.
     """
@@ -74,8 +72,7 @@ def align(lake: Lake, registry: Registry, model: str) -> Entry | None:
         try:
             registry.set_champion(model, head.version)
         except VersionMissing:
-            break
-    return head
+            return
 
 
 def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
@@ -84,6 +81,11 @@ def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
         f"version {version.number} in MLflow": f"{ui}/#/models/{version.model}/versions/{version.number}",
         "its run": registry.run_url(version, ui),
     }
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
 
 
 def _example(path: Path, model: Model) -> pd.DataFrame:
