@@ -97,15 +97,23 @@ class Home:
             "ledger": [self.lake.get_json(key)["version"] for key in entries],
         }
 
-    def lose_model(self, number: int) -> None:
-        """Delete the stored files of a version behind MLflow's back."""
+    def lose_model(self, number: int) -> dict[str, bytes]:
+        """Delete the stored files of a version behind MLflow's back; gives what they held, by key."""
         client: Any = boto3.client("s3")
         model = MlflowClient().get_model_version(MODEL, str(number)).source.split("/")[-1]
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.lake.bucket, Prefix="mlflow/")
         keys = [item["Key"] for page in pages for item in page["Contents"] if f"/{model}/" in item["Key"]]
         assert keys
+        held = {key: client.get_object(Bucket=self.lake.bucket, Key=key)["Body"].read() for key in keys}
         for key in keys:
             client.delete_object(Bucket=self.lake.bucket, Key=key)
+        return held
+
+    def restore(self, held: Mapping[str, bytes]) -> None:
+        """Put back what ``lose_model`` took."""
+        client: Any = boto3.client("s3")
+        for key, data in held.items():
+            client.put_object(Bucket=self.lake.bucket, Key=key, Body=data)
 
 
 NOTHING: dict[str, Any] = {"versions": {}, "champion": None, "ledger": []}

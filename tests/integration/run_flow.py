@@ -12,7 +12,7 @@ from typing import Any, Self
 
 STEPS = {
     "train": "flows.ml.candidate.stage",
-    "find the champion": "flows.retrain.find_champion",
+    "weigh": "flows.retrain.weigh",
     "judge": "flows.ml.judging.judge",
     "register": "flows.retrain.register",
     "make the version": "flows.ml.registry.Registry._make_version",

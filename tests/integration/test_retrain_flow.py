@@ -49,6 +49,18 @@ def test_a_champion_that_cannot_be_loaded_refuses_the_candidate_and_stays(promot
     assert promoted.outcome() == {"versions": {2: "refuse"}, "champion": None, "ledger": [1]}
 
 
+def test_a_champion_that_can_be_loaded_again_is_judged_against_and_the_version_says_so(promoted: Home) -> None:
+    held = promoted.lose_model(1)
+    assert run(retrain, model=MODEL).name == "Refused"
+    promoted.restore(held)
+
+    state = run(retrain, model=MODEL)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Promoted")
+    assert promoted.outcome() == {"versions": {1: "promote", 2: "promote"}, "champion": 2, "ledger": [1, 2]}
+    assert "champion_rmse" in promoted.registry.metrics(promoted.registry.version(MODEL, 2))
+
+
 def test_a_champion_promoted_meanwhile_is_judged_against(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ledger.entries(promoted.lake, MODEL)[0]
     wins, real = [], ledger.promote

@@ -98,15 +98,16 @@ def test_an_alias_that_differs_from_the_ledger_is_put_right(kept_home: Home, sec
     assert kept_home.outcome() == before
 
 
-def test_a_training_that_another_run_promoted_meanwhile_ends_unchanged(
+def test_a_training_that_another_run_promoted_meanwhile_is_not_promoted_twice(
     kept_home: Home, second: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = kept_home.outcome()
-    monkeypatch.setattr(flow, "find_promotion", lambda model, fingerprint: None)  # it looked before the other ended
+    before_it = ledger.Standing(ledger.entries(kept_home.lake, MODEL)[0], None)
+    monkeypatch.setattr(flow, "look_up", lambda model, fingerprint: before_it)
 
     state = run(retrain, model=MODEL)
 
-    assert (state.type.value, state.name) == ("COMPLETED", "Unchanged")
+    assert (state.name, state.message) == (second.name, second.message)
     assert kept_home.outcome() == before
 
 
