@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -25,11 +26,18 @@ PATIENCE = 120.0
 ENDED_AT_ONCE = ("s3",)
 """SeaweedFS keeps its data over SIGKILL; after SIGTERM it waits 15 s for its own streams."""
 
+STARTS = 3
+"""How often the servers are started on other ports because a stranger took one between the look and the start."""
+
 Say = Callable[[str], None]
 
 
 class PlatformError(Exception):
     """The platform could not be started: which part, why, and where its log is."""
+
+
+class PortLost(PlatformError):
+    """Another program took a port between the look for a free one and the start of the server."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +115,15 @@ def start(place: Place, say: Say) -> Ports:
     Raises PlatformError with the part that failed. What was started stays, for the next start or stop.
     """
     began = time.monotonic()
-    ports = _settle_ports(place, say)
-    env = environment(place, ports)
-    servers = services(place, ports)
-    say("Starting " + ", ".join(started) if (started := _launch(place, env, servers)) else "Every server is running")
-    _await(place, servers, say)
+    for attempt in range(1, STARTS + 1):
+        ports = _settle_ports(place, say)
+        env = environment(place, ports)
+        try:
+            _bring_up(place, env, services(place, ports), say)
+            break
+        except PortLost:
+            if attempt == STARTS:
+                raise
     _provision(place, env, say)
     say(f"The platform is up after {time.monotonic() - began:.0f} s")
     return ports
@@ -167,6 +179,12 @@ def _settle_ports(place: Place, say: Say) -> Ports:
     return ports
 
 
+def _bring_up(place: Place, env: Mapping[str, str], servers: list[Service], say: Say) -> None:
+    started = _launch(place, env, servers)
+    say("Starting " + ", ".join(started) if started else "Every server is running")
+    _await(place, servers, say)
+
+
 def _launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
     missing = [service for service in wanted if not processes.is_up(place.state, service.name)]
     for service in missing:
@@ -182,15 +200,20 @@ def _await(place: Place, wanted: list[Service], say: Say) -> None:
     deadline = time.monotonic() + PATIENCE
     while waiting:
         for name, url in list(waiting.items()):
-            if _answers(url):
+            if _answers(url) and processes.listens(place.state, name, _port(url)):
                 say(f"  {name} answers")
                 del waiting[name]
         dead = [name for name in waiting if not processes.is_up(place.state, name)]
         if dead or time.monotonic() > deadline:
             name = next(iter(dead or waiting))
+            lost = bool(dead) and not free_ports.is_free(_port(waiting[name]))
             what = "ended while it started" if dead else f"did not answer within {PATIENCE:.0f} s"
-            raise PlatformError(f"{name} {what}. The end of {_log(place, name)}")
+            raise (PortLost if lost else PlatformError)(f"{name} {what}. The end of {_log(place, name)}")
         time.sleep(0.2)
+
+
+def _port(url: str) -> int:
+    return urlsplit(url).port or 80
 
 
 def _answers(url: str) -> bool:

@@ -54,6 +54,16 @@ def is_up(state: Path, service: str) -> bool:
     return any(one.process.pid == pid and one.service == service for one in running(state))
 
 
+def listens(state: Path, service: str, port: int) -> bool:
+    """Whether a process of the service listens on the port, and not a stranger that was quicker to take it."""
+    for one in running(state):
+        with contextlib.suppress(psutil.Error):
+            found = one.process.net_connections("tcp") if one.service == service else []
+            if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in found):
+                return True
+    return False
+
+
 def _pid_file(state: Path, service: str) -> Path:
     folder = state / "run"
     folder.mkdir(parents=True, exist_ok=True)
