@@ -13,7 +13,7 @@ FLOWS = Path(__file__).resolve().parent.parent
 LOCK = FLOWS / "requirements.txt"
 TRAINING_SOURCES = ("ml/definition.py", "ml/features.py", "ml/training.py", "ml/serving.py", "ml/baseline.py")
 """The files, besides the model's own, that a trained model depends on; a test holds them to what training imports."""
-JUDGING_SOURCES = ("ml/evaluation.py", "ml/baseline.py")
+JUDGING_SOURCES = ("ml/evaluation.py", "ml/comparison.py", "ml/baseline.py")
 PACKAGES = ("numpy", "polars")
 
 
