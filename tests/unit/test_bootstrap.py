@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir", "rm", "grep", "awk", "env", "ln")
+TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir", "rm", "grep", "awk", "env", "ln", "touch")
 FAKE_UV = 'echo "uv $*" >>"$CALLS"; [ "$1" = venv ] && mkdir -p "${@: -1}/bin" && ln -s "$GOOD" "${@: -1}/bin/python"'
 FAILING_UV = FAKE_UV + '; [ "$1" = pip ] && echo "no such host" >&2 && exit 1; exit 0'
 
@@ -124,6 +124,19 @@ def test_a_python_without_its_venv_module_is_named_with_the_remedy(machine: Mach
         f"trainyard: {machine.programs}/python3 cannot make virtual environments: "
         "install its venv module (Debian: apt install python3-venv)."
     )
+
+
+def test_an_environment_whose_making_was_interrupted_is_made_anew(machine: Machine) -> None:
+    machine.python("python3", "3.13")
+    machine.program("uv", FAKE_UV + "; exit 0")
+    half = machine.root / ".trainyard" / "venv" / "bin" / "python"
+    half.parent.mkdir(parents=True)
+    half.symlink_to(machine.good)
+
+    done = machine.run()
+
+    assert done.returncode == 0, done.stderr
+    assert "uv venv " in machine.calls.read_text()
 
 
 def test_what_is_installed_is_not_installed_again(machine: Machine) -> None:
