@@ -57,3 +57,7 @@ format: install-tests ## Format the code
 .PHONY: lock
 lock: install-tests ## Compile the locks anew; UPGRADE=1 takes the newest versions
 	@PATH="$(CURDIR)/.trainyard/venv/bin:$$PATH" ops/lock $(if $(UPGRADE),--upgrade)
+
+.PHONY: bench
+bench: install-tests ## Time the model against the course pipeline, as a ratio
+	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.retrain

@@ -14,15 +14,8 @@ from flows.datasets import DatasetName
 from flows.ml import landing, report, source
 from flows.resources import RETRIES, Month, attach, open_resources, progress, scratch
 
-Source = Annotated[
-    str,
-    Field(
-        description="Where the month's file is: a URL, an s3:// key or a path, with {dataset} and {month} to fill in. "
-        "Empty: where the dataset is published.",
-        examples=["", "examples/tlc/green_tripdata_{month}.parquet"],
-    ),
-]
-Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$", description="The sha256 the file must have; empty: any.")]
+Source = Annotated[str, Field(examples=["", "examples/tlc/green_tripdata_{month}.parquet"])]
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 @flow(
@@ -36,6 +29,13 @@ def ingest(dataset: DatasetName, month: Month, source: Source = "", sha256: Dige
 
     Ends Completed as ``Landed``, or as ``Unchanged`` where the lake holds these very bytes. Fails with a sentence, and
     leaves no object, where the month is not published, its file is damaged, or it breaks the contract too far.
+
+    Args:
+        dataset: Which dataset.
+        month: Which month, as YYYY-MM.
+        source: Where the month's file is: a URL, an s3:// key or a path, with {dataset} and {month} to fill in. Empty:
+            where the dataset is published.
+        sha256: The digest the file must have, in hex. Empty: any.
     """
     open_resources(registry=False)
     landed = land(dataset, month, source, sha256)

@@ -1,12 +1,9 @@
 """The flow ``monthly``: the scheduled whole, ``ingest`` and then ``retrain``."""
 
-from typing import Annotated
-
 from prefect import flow, task
 from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from pydantic import Field
 
 from flows import datasets, models
 from flows.datasets import DatasetName
@@ -17,10 +14,6 @@ from flows.ml.errors import TrainyardError
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources
 from flows.retrain import retrain
-
-NextMonth = Annotated[
-    MonthOrEmpty, Field(description="The month to land. Empty: the first one after the newest in the lake.")
-]
 
 
 class NoMonth(TrainyardError):
@@ -39,11 +32,17 @@ def run_name() -> str:
     flow_run_name=run_name,
     timeout_seconds=8 * 3600,
 )
-def monthly(model: ModelName, month: NextMonth = "", source: Source = "") -> State:
+def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> State:
     """Land the next month, then retrain.
 
     Ends as the retrain ended. A month not published yet ends Completed as ``Not published``; the first month of a lake,
     which leaves nothing to train on, Completed as ``Landed``.
+
+    Args:
+        model: Which model.
+        month: The month to land and to judge by, as YYYY-MM. Empty: the first one after the newest in the lake.
+        source: Where the month's file is: a URL, an s3:// key or a path, with {dataset} and {month} to fill in. Empty:
+            where the dataset is published.
     """
     open_resources()
     dataset = DatasetName(models.load(model).dataset)

@@ -17,7 +17,7 @@ from flows.ml.lake_errors import LakeUnreachable
 from flows.ml.registry import Registry, RegistryUnreachable
 from flows.ml.settings import Settings, load
 
-Month = Annotated[str, Field(pattern=months.PATTERN, description="A month as YYYY-MM.", examples=["2023-02"])]
+Month = Annotated[str, Field(pattern=months.PATTERN, examples=["2023-02"])]
 MonthOrEmpty = Annotated[str, Field(pattern=rf"^$|{months.PATTERN}", examples=["", "2023-02"])]
 
 RETRIES: dict[str, Any] = {

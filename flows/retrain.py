@@ -25,12 +25,7 @@ from flows.ml.registry import Version
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, progress, scratch
 
-Until = Annotated[
-    MonthOrEmpty, Field(description="The month that judges; the ones before it train. Empty: the newest.")
-]
-Window = Annotated[
-    int | None, Field(ge=1, le=120, description="How many months to train on. Empty: the model's own choice.")
-]
+Window = Annotated[int | None, Field(ge=1, le=120)]
 
 CONTESTS = 5
 """How often a promotion is judged again because another one came first."""
@@ -48,11 +43,16 @@ def run_name() -> str:
     flow_run_name=run_name,
     timeout_seconds=6 * 3600,
 )
-def retrain(model: ModelName, until: Until = "", window: Window = None) -> State:
+def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -> State:
     """Train a model and let the gate decide whether it replaces the champion.
 
     Ends Completed as ``Promoted``, ``Kept`` or ``Unchanged`` (this very training was promoted before), Failed as
     ``Refused``; the version is registered with its verdict in all four. Run again it goes on where it stopped.
+
+    Args:
+        model: Which model.
+        until: The month that judges, as YYYY-MM; the ones before it train. Empty: the newest in the lake.
+        window: How many months to train on. Empty: as many as the lake holds without a gap, up to the model's limit.
     """
     open_resources()
     snapshot = take_snapshot(model, until, window)
@@ -63,6 +63,8 @@ def retrain(model: ModelName, until: Until = "", window: Window = None) -> State
             text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
             return Completed(name="Unchanged", message=text)
         candidate = train(model, snapshot, fingerprint)
+        if not staging.is_whole(attach().lake, candidate):  # a result of an earlier run, whose files are gone
+            candidate = train.with_options(refresh_cache=True)(model, snapshot, fingerprint)
         decision = identity.decision(models.load(model), fingerprint, standing.identity)
         verdict = weigh(candidate, snapshot, standing.champion, decision)
         version = register(candidate, snapshot, verdict, standing.champion, decision)
@@ -116,10 +118,12 @@ def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
 
 def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, decision: str) -> Verdict:
     """The gate's verdict. A champion that cannot be scored is a reason to refuse, not to fail."""
+    anew = judging.plot(attach().lake, candidate.model, decision) is None
+    weighed = judge.with_options(refresh_cache=anew)
     try:
-        return judge(candidate, snapshot, champion, decision)
+        return weighed(candidate, snapshot, champion, decision)
     except judging.ChampionUnusable as fault:
-        return judge(candidate, snapshot, champion, decision, champion_fault=str(fault))
+        return weighed(candidate, snapshot, champion, decision, champion_fault=str(fault))
 
 
 @task(
@@ -172,8 +176,9 @@ def publish_decision(
     card = report.decision_card(definition, snapshot, verdict, champion.version if champion else None, links)
     key = f"decision-{version.model}"
     create_markdown_artifact(card, key=key, description=f"{verdict.decision}: version {version.number}")
-    image = base64.b64encode(judging.plot(resources.lake, version.model, decision)).decode()
-    create_image_artifact(f"data:image/png;base64,{image}", key=f"errors-{version.model}", description=snapshot.span)
+    if png := judging.plot(resources.lake, version.model, decision):
+        image = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        create_image_artifact(image, key=f"errors-{version.model}", description=snapshot.span)
 
 
 def conclude(version: Version, verdict: Verdict, champion: Entry | None, decision: str) -> State:

@@ -55,11 +55,11 @@ def is_up(state: Path, service: str) -> bool:
 
 
 def listens(state: Path, service: str, port: int) -> bool:
-    """Whether a process of the service listens on the port, and not a stranger that was quicker to take it."""
+    """Whether a process of the service listens on the port: an answer from there may be that of another program."""
     for one in running(state):
         with contextlib.suppress(psutil.Error):
             found = one.process.net_connections("tcp") if one.service == service else []
-            if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in found):
+            if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in found):
                 return True
     return False
 

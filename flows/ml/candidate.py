@@ -30,6 +30,11 @@ def stage(lake: Lake, model: str, fingerprint: str, rows: int, files: Mapping[st
     return candidate
 
 
+def is_whole(lake: Lake, candidate: Candidate) -> bool:
+    """Whether every file of the candidate is in the lake."""
+    return all(lake.find(candidate.key(name)) for name in candidate.files)
+
+
 def read(lake: Lake, candidate: Candidate, name: str) -> bytes:
     """The bytes of a candidate's file. Raises ``DigestMismatch`` where they are not those that were written."""
     data = lake.get(candidate.key(name))

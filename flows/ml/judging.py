@@ -16,7 +16,7 @@ from flows.ml.definition import Model, Verdict
 from flows.ml.errors import TrainyardError
 from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
-from flows.ml.lake import Lake
+from flows.ml.lake import Lake, ObjectMissing
 from flows.ml.ledger import Entry
 from flows.ml.registry import Registry, RegistryUnreachable
 from flows.ml.training import Predictor, raw_rows, targets
@@ -97,9 +97,12 @@ def keep_plot(lake: Lake, model: str, decision: str, png: bytes) -> None:
     lake.put_new(_plot_key(model, decision), png)
 
 
-def plot(lake: Lake, model: str, decision: str) -> bytes:
-    """The plot (PNG) of a decision."""
-    return lake.get(_plot_key(model, decision))
+def plot(lake: Lake, model: str, decision: str) -> bytes | None:
+    """The plot (PNG) of a decision, None before it was judged."""
+    try:
+        return lake.get(_plot_key(model, decision))
+    except ObjectMissing:
+        return None
 
 
 def _plot_key(model: str, decision: str) -> str:

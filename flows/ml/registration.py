@@ -40,14 +40,13 @@ def register(
     paths = {name: folder / name for name in candidate.files}
     for name, path in paths.items():
         path.write_bytes(staging.read(lake, candidate, name))
-    reports = [folder / "decision.md", folder / "errors.png"]
-    reports[0].write_text(report.decision_card(model, judged.snapshot, judged.verdict, judged.champion, {}))
-    reports[1].write_bytes(judging.plot(lake, model.name, judged.decision))
+    card = report.decision_card(model, judged.snapshot, judged.verdict, judged.champion, {})
+    reports = {"decision.md": card.encode(), "errors.png": judging.plot(lake, model.name, judged.decision)}
     record = Record(
         model=model.name,
         fingerprint=candidate.fingerprint,
         title=f"{model.name} {judged.snapshot.span}",
-        description=f"{model.title}. Trained and judged on {judged.snapshot.span}. {judged.verdict.reason}",
+        description=f"{model.title}. Trained on {judged.snapshot.span}. {judged.verdict.reason}",
         tags=_tags(judged, git_sha),
         parameters={
             **{k: str(v) for k, v in model.parameters.items()},
@@ -56,7 +55,7 @@ def register(
         },
         metrics=_metrics(judged.verdict, candidate.rows),
         inputs=_inputs(lake, judged.snapshot),
-        reports=reports,
+        reports=[_written(folder / name, data) for name, data in reports.items() if data],
         code=Path(shutil.copy(SERVING, folder)),  # MLflow keeps the path: it shall be no place of this machine
         artifacts={role: paths[name] for role, name in ARTIFACTS.items()},
         example=_example(paths["example.json"], model),
@@ -82,6 +81,11 @@ def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
         f"version {version.number} in MLflow": f"{ui}/#/models/{version.model}/versions/{version.number}",
         "its run": registry.run_url(version, ui),
     }
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
 
 
 def _example(path: Path, model: Model) -> pd.DataFrame:

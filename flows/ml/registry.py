@@ -125,12 +125,6 @@ class Registry:
         with _named(self.uri):
             self._client.set_registered_model_alias(model, CHAMPION, str(number))
 
-    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
-        """Set tags of a version."""
-        with _named(self.uri):
-            for key, value in tags.items():
-                self._client.set_model_version_tag(version.model, str(version.number), key, value)
-
     def metrics(self, version: Version) -> dict[str, float]:
         """The metrics of the run a version came from."""
         with _named(self.uri):
@@ -145,19 +139,26 @@ class Registry:
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
 
     def register(self, record: Record) -> Version:
-        """The version of a fingerprint: the one there is, its tags brought up to date, else a new one.
+        """The version of a fingerprint: the one there is, brought up to the newest decision, else a new one.
 
         Two callers at once both come back with the same version. A call that ended half-way is completed by the next.
         """
         if not (there := self.versions(record.model, record.fingerprint)):
             run_id = self._run(record)
             with _named(self.uri):
-                made = self._make_version(record, run_id, self._log(record, run_id))
+                self._describe(record, run_id)
+                made = self._make_version(record, run_id, self._store(record, run_id))
             there = self.versions(record.model, record.fingerprint)
             if made.number != there[0].number:
                 self._withdraw(made, there[0])
-        self.tag(there[0], record.tags)
-        return self.version(record.model, there[0].number)
+        kept = there[0]
+        if kept.tags.get("decision") != record.tags["decision"]:
+            with _named(self.uri):
+                self._describe(record, kept.run_id)
+                for key, value in record.tags.items():
+                    self._client.set_model_version_tag(kept.model, str(kept.number), key, value)
+                self._client.update_model_version(kept.model, str(kept.number), record.description)
+        return self.version(record.model, kept.number)
 
     def run_url(self, version: Version, ui: str) -> str:
         """Where people see the run of a version."""
@@ -184,8 +185,8 @@ class Registry:
         assert found is not None
         return str(found.experiment_id)
 
-    def _log(self, record: Record, run_id: str) -> str:
-        """Write everything of a record into its run; gives the URI of the stored model."""
+    def _describe(self, record: Record, run_id: str) -> None:
+        """Write errors, parameters, months and reports into the run; those of a former decision give way."""
         now = int(time.time() * 1000)
         self._client.log_batch(
             run_id,
@@ -196,6 +197,9 @@ class Registry:
         self._client.log_inputs(run_id, [_dataset_input(one) for one in record.inputs])
         for path in record.reports:
             self._client.log_artifact(run_id, str(path), "report")
+
+    def _store(self, record: Record, run_id: str) -> str:
+        """Store the model in the run; gives its URI."""
         mlflow.set_tracking_uri(self.uri)
         with mlflow.start_run(run_id=run_id):
             stored = mlflow.pyfunc.log_model(

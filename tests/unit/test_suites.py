@@ -25,7 +25,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(root: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, **files: str) -> int:
     for suite, text in files.items():
         (root / "tests" / suite / "test_it.py").write_text(text)
-    monkeypatch.setattr("sys.argv", ["suites", *arguments, "-pno:cacheprovider", "-pno:hypothesispytest"])
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr("sys.argv", ["suites", *arguments, "-pno:cacheprovider"])
     return suites.main()
 
 
@@ -49,13 +50,20 @@ def test_it_passes_where_every_suite_does_and_prints_their_counts(root, monkeypa
     ],
     ids=["failing", "partly failing", "wholly skipped", "not importable", "empty"],
 )
-def test_one_suite_that_does_not_pass_fails_the_whole(root, monkeypatch, capsys, text, counts) -> None:
-    status = run(root, monkeypatch, one=text, two=PASSES)
+def test_a_suite_that_does_not_pass_is_marked_and_counted(root, monkeypatch, capsys, text, counts) -> None:
+    status = run(root, monkeypatch, "one", one=text)
 
-    line = capsys.readouterr().out.splitlines()[-2].split()
+    line = capsys.readouterr().out.splitlines()[-1].split()
     assert status == 1
     assert line[1:5] == counts
     assert line[-1] == "FAILED"
+
+
+def test_one_suite_that_does_not_pass_fails_the_whole(root, monkeypatch, capsys) -> None:
+    status = run(root, monkeypatch, one=FAILS, two=PASSES)
+
+    assert status == 1
+    assert [line.split()[-1] == "FAILED" for line in capsys.readouterr().out.splitlines()[-2:]] == [True, False]
 
 
 def test_a_suite_whose_run_dies_before_its_report_fails(root, monkeypatch, capsys) -> None:
