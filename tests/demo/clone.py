@@ -51,7 +51,13 @@ class Clone:
         """Start a make verb as the leader of a process group, as a shell does."""
         with log.open("wb") as output:
             return subprocess.Popen(
-                ["make", verb], cwd=self.root, env=self.env, stdout=output, stderr=output, start_new_session=True
+                ["make", verb],
+                cwd=self.root,
+                env=self.env,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_heed_interrupts,
             )
 
     def make(self, verb: str, timeout: float = 400) -> Made:
@@ -76,3 +82,8 @@ class Clone:
     def marked(self) -> list[processes.Running]:
         """Every live process the platform started, or that one of those started."""
         return processes.running(self.state)
+
+
+def _heed_interrupts() -> None:
+    """Whoever runs the tests in the background ignores interrupts, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -216,6 +216,7 @@ def interrupted(clone: Clone, after_first: dict) -> str:
     deadline = time.monotonic() + 200
     while "Beginning subflow run 'retrain" not in worker_log(clone) and time.monotonic() < deadline:
         time.sleep(0.2)
+    assert demo.poll() is None, log.read_text()
     os.killpg(demo.pid, signal.SIGINT)
     demo.wait(30)
     return log.read_text()
