@@ -52,7 +52,7 @@ class Row:
 
 
 def main() -> int:
-    """Run the months and print the table; exit status 1 where a month did not end as it should."""
+    """Run the months and print the table; exit status 1 where a month did not end as it should, 130 on an interrupt."""
     console = Console(highlight=False)
     place = here()
     try:
@@ -62,6 +62,8 @@ def main() -> int:
     except DemoError as error:
         console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
         return 1
+    except KeyboardInterrupt:  # `make demo`, which is interrupted with this, says what to do
+        return 130
     console.print(_table(rows(attach())))
     ports = place.ports()
     assert ports is not None

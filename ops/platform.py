@@ -1,4 +1,4 @@
-"""The local platform: a Prefect server and worker, an MLflow server and an S3 server, all on loopback."""
+"""The local platform: started, found running, stopped."""
 
 import contextlib
 import fcntl
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,8 +15,9 @@ import httpx
 import psutil
 
 from ops import ports as free_ports
-from ops import processes, s3_servers
-from ops.environment import Place, Ports, credentials, environment, revision
+from ops import processes
+from ops.environment import Place, Ports, environment, revision
+from ops.services import Service, services, worker
 
 SERVERS = ("s3", "prefect", "mlflow")
 PREFERRED = Ports(prefect=4200, mlflow=5000, s3=8333)
@@ -26,6 +27,9 @@ PATIENCE = 120.0
 ENDED_AT_ONCE = ("s3",)
 """SeaweedFS keeps its data over SIGKILL; after SIGTERM it waits 15 s for its own streams."""
 
+STARTS = 3
+"""How often the servers are started on other ports because a stranger took one between the look and the start."""
+
 Say = Callable[[str], None]
 
 
@@ -33,62 +37,8 @@ class PlatformError(Exception):
     """The platform could not be started: which part, why, and where its log is."""
 
 
-@dataclass(frozen=True)
-class Service:
-    """A process of the platform. It is up once ``ready_url`` answers; one without is up once it runs."""
-
-    name: str
-    argv: tuple[str, ...]
-    ready_url: str | None
-    env: Mapping[str, str] = field(default_factory=dict)
-    debris: tuple[Path, ...] = ()
-
-
-def services(place: Place, ports: Ports) -> list[Service]:
-    """The servers, in the order in which they can be of use; the worker comes when the pool is there."""
-    prefect = str(place.programs / "prefect")
-    mlflow_home = place.folder("mlflow")
-    s3_ports = (ports.s3, *s3_servers.free_ports(s3_servers.SEAWEEDFS_PORTS - 1))
-    s3 = s3_servers.seaweedfs(place.programs / "weed", place.folder("s3"), s3_ports, *credentials(place))
-    return [
-        Service("s3", s3.argv, s3.ready, s3.env, s3.debris),
-        Service(
-            "prefect",
-            (prefect, "server", "start", "--host", "127.0.0.1", "--port", str(ports.prefect)),
-            f"http://127.0.0.1:{ports.prefect}/api/health",
-            {
-                "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-                "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-                "PREFECT_UI_API_URL": f"http://127.0.0.1:{ports.prefect}/api",
-            },
-        ),
-        Service(
-            "mlflow",
-            (
-                *(str(place.programs / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(ports.mlflow)),
-                *("--backend-store-uri", f"sqlite:///{mlflow_home}/mlflow.db", "--workers", "1"),
-                *("--artifacts-destination", "s3://trainyard/mlflow"),
-            ),
-            f"http://127.0.0.1:{ports.mlflow}/health",
-            {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        ),
-    ]
-
-
-def worker(place: Place) -> Service:
-    """The worker of the pool ``local``; it never makes the pool itself."""
-    argv = (
-        "worker",
-        "start",
-        "--pool",
-        "local",
-        "--type",
-        "process",
-        "--name",
-        "local",
-        "--no-create-pool-if-not-found",
-    )
-    return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "1"})
+class PortLost(PlatformError):
+    """Another program took a port between the look for a free one and the start of the server."""
 
 
 @contextlib.contextmanager
@@ -108,11 +58,15 @@ def start(place: Place, say: Say) -> Ports:
     Raises PlatformError with the part that failed. What was started stays, for the next start or stop.
     """
     began = time.monotonic()
-    ports = _settle_ports(place, say)
-    env = environment(place, ports)
-    servers = services(place, ports)
-    say("Starting " + ", ".join(started) if (started := launch(place, env, servers)) else "Every server is running")
-    wait_for(place, servers, say)
+    for attempt in range(1, STARTS + 1):
+        ports = _settle_ports(place, say)
+        env = environment(place, ports)
+        try:
+            _bring_up(place, env, services(place, ports), say)
+            break
+        except PortLost:
+            if attempt == STARTS:
+                raise
     _provision(place, env, say)
     say(f"The platform is up after {time.monotonic() - began:.0f} s")
     return ports
@@ -168,6 +122,12 @@ def _settle_ports(place: Place, say: Say) -> Ports:
     return ports
 
 
+def _bring_up(place: Place, env: Mapping[str, str], servers: list[Service], say: Say) -> None:
+    started = launch(place, env, servers)
+    say("Starting " + ", ".join(started) if started else "Every server is running")
+    wait_for(place, servers, say)
+
+
 def launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
     """Start those services that do not run; gives their names."""
     missing = [service for service in wanted if not processes.is_up(place.state, service.name)]
@@ -185,15 +145,20 @@ def wait_for(place: Place, wanted: list[Service], say: Say) -> None:
     deadline = time.monotonic() + PATIENCE
     while waiting:
         for name, url in list(waiting.items()):
-            if _answers(url) and processes.listens(place.state, name, urlsplit(url).port or 0):
+            if _answers(url) and processes.listens(place.state, name, _port(url)):
                 say(f"  {name} answers")
                 del waiting[name]
         dead = [name for name in waiting if not processes.is_up(place.state, name)]
         if dead or time.monotonic() > deadline:
             name = next(iter(dead or waiting))
+            lost = bool(dead) and not free_ports.is_free(_port(waiting[name]))
             what = "ended while it started" if dead else f"did not answer within {PATIENCE:.0f} s"
-            raise PlatformError(f"{name} {what}. The end of {_log(place, name)}")
+            raise (PortLost if lost else PlatformError)(f"{name} {what}. The end of {_log(place, name)}")
         time.sleep(0.2)
+
+
+def _port(url: str) -> int:
+    return urlsplit(url).port or 0
 
 
 def _answers(url: str) -> bool:

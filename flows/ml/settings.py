@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field, HttpUrl, ValidationError
@@ -46,15 +45,14 @@ class Settings(BaseSettings):
         return str(self.mlflow_ui or self.mlflow_tracking_uri).rstrip("/")
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
+def load() -> Settings:
     """Read the settings from the environment.
 
     Raises ``SettingsError`` with every malformed, missing or unknown variable, each by its name.
     """
-    environ = os.environ if environ is None else environ
     problems = [
         f"{name}: no such setting"
-        for name in sorted(environ)
+        for name in sorted(os.environ)
         if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
     ]
     try:

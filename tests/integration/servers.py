@@ -16,6 +16,7 @@ from prefect.settings import Settings
 from ops import platform, processes, provision
 from ops.environment import Place, Ports, environment
 from ops.s3_servers import Server, free_ports
+from ops.services import services
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +28,7 @@ def prefect_and_mlflow(folder: Path, s3: Server, access_key: str, secret_key: st
     place = _place(folder, access_key, secret_key)
     ports = Ports(*free_ports(2), s3=s3.ports[0])
     env = environment(place, ports) | {"PYTHONPATH": str(ROOT), "TRAINYARD_THREADS": "1"}
-    servers = [service for service in platform.services(place, ports) if service.name != "s3"]
+    servers = [service for service in services(place, ports) if service.name != "s3"]
     try:
         platform.launch(place, env, servers)
         platform.wait_for(place, servers, lambda line: None)

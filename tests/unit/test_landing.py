@@ -3,17 +3,18 @@
 import hashlib
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from memory_lake import Crash, MemoryLake
 
 from flows.datasets.green_trips import DATASET
 from flows.ml import landing, month_files
 from flows.ml.contract import ContractError, check_rows
-from flows.ml.lake import Conflict, DigestMismatch, ObjectMissing, Stat
+from flows.ml.lake import DigestMismatch
 from flows.ml.landing import MonthMissing, land
 from flows.ml.manifest import Manifest, ManifestError, contract_digest
 from flows.ml.month_files import write_broken, write_kept
@@ -22,64 +23,6 @@ from flows.ml.source import Fetched
 MONTH = "2023-02"
 ROOT = Path(__file__).parents[2]
 SMALL = replace(DATASET, min_rows=1, max_broken=0.3)
-
-
-class Crash(Exception):
-    """The process died."""
-
-
-@dataclass
-class MemoryLake:
-    """The lake's promises over a dictionary; ``fail_at`` is the write (from 1) at which it crashes."""
-
-    objects: dict[str, bytes] = field(default_factory=dict)
-    writes: int = 0
-    fail_at: int = 0
-
-    def uri(self, key: str) -> str:
-        return f"s3://memory/{key}"
-
-    def read(self, key: str) -> tuple[bytes, str]:
-        if key not in self.objects:
-            raise ObjectMissing(key)
-        return self.objects[key], hashlib.md5(self.objects[key]).hexdigest()
-
-    def get(self, key: str) -> bytes:
-        return self.read(key)[0]
-
-    def find(self, key: str) -> Stat | None:
-        return Stat(len(self.objects[key]), self.read(key)[1]) if key in self.objects else None
-
-    def put_new(self, key: str, data: bytes) -> bool:
-        if key in self.objects:
-            return False
-        self._write(key, data)
-        return True
-
-    def replace(self, key: str, data: bytes, etag: str | None) -> str:
-        found = self.find(key)
-        if (found and found.etag) != etag:
-            raise Conflict(key)
-        self._write(key, data)
-        return self.read(key)[1]
-
-    def upload_new(self, key: str, path: Path) -> bool:
-        return self.put_new(key, path.read_bytes())
-
-    def download(self, key: str, path: Path, sha256: str, size: int, progress=None) -> None:
-        data = self.get(key)
-        if (hashlib.sha256(data).hexdigest(), len(data)) != (sha256, size):
-            raise DigestMismatch(key)
-        path.write_bytes(data)
-
-    def keys(self, prefix: str = "") -> list[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
-
-    def _write(self, key: str, data: bytes) -> None:
-        self.writes += 1
-        if self.writes == self.fail_at:
-            raise Crash(key)
-        self.objects[key] = data
 
 
 @pytest.fixture

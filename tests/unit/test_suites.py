@@ -1,0 +1,100 @@
+"""`make test`: when it passes, and what it prints."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import suites
+
+PASSES = "def test_it(): pass\n"
+FAILS = "def test_it(): assert False\n"
+SKIPS = "import pytest\ndef test_it(): pytest.skip('there is no docker')\n"
+BROKEN = "import nothing_of_this_name\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(suites, "ROOT", tmp_path)
+    monkeypatch.setattr(suites, "REPORTS", tmp_path / "reports")
+    monkeypatch.setattr(suites, "SUITES", {"one": "the first", "two": "the second"})
+    for suite in suites.SUITES:
+        (tmp_path / "tests" / suite).mkdir(parents=True)
+    return tmp_path
+
+
+def run(root: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, **files: str) -> int:
+    for suite, text in files.items():
+        (root / "tests" / suite / "test_it.py").write_text(text)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr("sys.argv", ["suites", *arguments, "-pno:cacheprovider"])
+    return suites.main()
+
+
+def test_it_passes_where_every_suite_does_and_prints_their_counts(root, monkeypatch, capsys) -> None:
+    status = run(root, monkeypatch, one=PASSES + SKIPS.replace("test_it", "test_other"), two=PASSES)
+
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert status == 0
+    assert lines[0].split() == ["suite", "tests", "passed", "failed", "skipped", "seconds"]
+    assert [line.split()[:5] for line in lines[1:]] == [["one", "2", "1", "0", "1"], ["two", "1", "1", "0", "0"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        (FAILS, ["1", "0", "1", "0"]),
+        (PASSES + FAILS.replace("test_it", "test_other"), ["2", "1", "1", "0"]),
+        (SKIPS, ["1", "0", "0", "1"]),
+        (BROKEN, ["1", "0", "1", "0"]),
+        ("", ["0", "0", "0", "0"]),
+    ],
+    ids=["failing", "partly failing", "wholly skipped", "not importable", "empty"],
+)
+def test_a_suite_that_does_not_pass_is_marked_and_counted(root, monkeypatch, capsys, text, counts) -> None:
+    status = run(root, monkeypatch, "one", one=text)
+
+    line = capsys.readouterr().out.splitlines()[-1].split()
+    assert status == 1
+    assert line[1:5] == counts
+    assert line[-1] == "FAILED"
+
+
+def test_one_suite_that_does_not_pass_fails_the_whole(root, monkeypatch, capsys) -> None:
+    status = run(root, monkeypatch, one=FAILS, two=PASSES)
+
+    assert status == 1
+    assert [line.split()[-1] == "FAILED" for line in capsys.readouterr().out.splitlines()[-2:]] == [True, False]
+
+
+def test_a_suite_whose_run_dies_before_its_report_fails(root, monkeypatch, capsys) -> None:
+    status = run(root, monkeypatch, "one", one="import os; os._exit(0)\n")
+
+    assert status == 1
+
+
+def test_a_report_of_an_earlier_run_is_not_taken_for_this_ones(root, monkeypatch, capsys) -> None:
+    run(root, monkeypatch, "one", one=PASSES)
+
+    status = run(root, monkeypatch, "one", one="import os; os._exit(0)\n")
+
+    assert status == 1
+
+
+def test_only_the_suites_named_are_run(root, monkeypatch, capfd) -> None:
+    status = run(root, monkeypatch, "two", one=FAILS, two=PASSES)
+
+    assert status == 0
+    assert "== one" not in capfd.readouterr().out
+
+
+def test_an_unknown_suite_is_named_with_those_there_are(root, monkeypatch, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run(root, monkeypatch, "three")
+
+    assert "no suite three; there are one, two" in capsys.readouterr().err
+
+
+def test_every_suite_there_is_has_its_folder_and_every_folder_is_a_suite() -> None:
+    folders = {path.parent.name for path in suites.ROOT.glob("tests/*/test_*.py")}
+
+    assert folders == set(suites.SUITES)
