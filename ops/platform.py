@@ -123,12 +123,13 @@ def _settle_ports(place: Place, say: Say) -> Ports:
 
 
 def _bring_up(place: Place, env: Mapping[str, str], servers: list[Service], say: Say) -> None:
-    started = _launch(place, env, servers)
+    started = launch(place, env, servers)
     say("Starting " + ", ".join(started) if started else "Every server is running")
-    _await(place, servers, say)
+    wait_for(place, servers, say)
 
 
-def _launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
+def launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list[str]:
+    """Start those services that do not run; gives their names."""
     missing = [service for service in wanted if not processes.is_up(place.state, service.name)]
     for service in missing:
         with (place.state / "debris.txt").open("a") as debris:
@@ -138,7 +139,8 @@ def _launch(place: Place, env: Mapping[str, str], wanted: list[Service]) -> list
     return [service.name for service in missing]
 
 
-def _await(place: Place, wanted: list[Service], say: Say) -> None:
+def wait_for(place: Place, wanted: list[Service], say: Say) -> None:
+    """Return once all services answer. Raises PlatformError with the end of the log of the one that does not."""
     waiting = {service.name: service.ready_url for service in wanted if service.ready_url}
     deadline = time.monotonic() + PATIENCE
     while waiting:
@@ -175,7 +177,7 @@ def _provision(place: Place, env: Mapping[str, str], say: Say) -> None:
     say("Applying work pool, blocks and deployments")
     record.unlink(missing_ok=True)
     _run(place, env, "provision", "-m", "ops.provision", *(["--no-run-is-alive"] if fresh else []))
-    _launch(place, env, [worker(place)])
+    launch(place, env, [worker(place)])
     record.write_text(wanted)
 
 

@@ -85,7 +85,7 @@ def _decision(case: _Case) -> tuple[Decision, str]:
 def _unfit(case: _Case) -> str:
     """A model that saw the judged month, or of which that is not known, cannot be judged on it."""
     for name, contender in _contenders(case):
-        if not contender.months:
+        if not contender.months and not contender.fault:  # a fault is a reason of its own
             return f"The months the {name} was trained on are not on record, so it cannot be judged: train it again."
         if case.month in contender.months:
             return f"The {name} was trained on {case.month}, the month to judge on: take a month it has not seen."

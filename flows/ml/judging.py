@@ -88,7 +88,9 @@ def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.Data
     except RegistryUnreachable:
         raise
     except Exception as error:  # what a stored version may do wrong has no limits, and each means the same
-        raise ChampionUnusable(f"version {entry.version} cannot be loaded or scored ({error})") from error
+        raise ChampionUnusable(
+            f"version {entry.version} cannot be loaded or scored ({error}). Restore it in MLflow, then run this again."
+        ) from error
     return Contender(tuple(part["month"] for part in snapshot["train"]), np.asarray(predictions, dtype=np.float64))
 
 

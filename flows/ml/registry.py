@@ -152,7 +152,8 @@ class Registry:
             if made.number != there[0].number:
                 self._withdraw(made, there[0])
         kept = there[0]
-        if kept.tags.get("decision") != record.tags["decision"]:
+        # one decision may be given twice: refused while the champion was out of order, and otherwise later
+        if any(kept.tags.get(name) != record.tags[name] for name in ("decision", "verdict", "reason")):
             with _named(self.uri):
                 self._describe(record, kept.run_id)
                 for key, value in record.tags.items():

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from flows.ml.lake import Lake, connect
 from ops.minio import MinioMissing, cache_folder, find
 from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
+from tests.integration import home as homes
+from tests.integration.servers import prefect_and_mlflow
 
 ACCESS_KEY = "trainyard-tests"
 SECRET_KEY = "not-a-secret-of-anyone"
@@ -63,3 +66,18 @@ def s3(request: pytest.FixtureRequest) -> Server:
 def lake(s3: Server, s3_session: boto3.Session) -> Lake:
     """An empty lake on every S3 server in turn."""
     return connect(BUCKET, f"tests/{uuid.uuid4().hex}", s3_session, s3.url)
+
+
+@pytest.fixture(scope="session")
+def platform(minio_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a Prefect and an MLflow server beside MinIO."""
+    folder = tmp_path_factory.mktemp("platform")
+    with prefect_and_mlflow(folder, minio_server, ACCESS_KEY, SECRET_KEY) as env:
+        yield env
+
+
+@pytest.fixture
+def home(platform: dict[str, str], tmp_path: Path) -> Iterator[homes.Home]:
+    """A lake, a registry and a folder of published months, all empty; the environment leads there."""
+    with homes.home(platform, tmp_path) as own:
+        yield own

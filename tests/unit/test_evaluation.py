@@ -141,8 +141,9 @@ def test_a_model_of_unknown_months_is_refused(who):
     assert decide(**contenders).decision == "refuse"
 
 
-def test_a_champion_that_cannot_be_scored_refuses_with_its_fault_and_the_candidates_error():
-    lost = Contender(("2023-11",), None, "its booster is missing: roll back.")
+@pytest.mark.parametrize("months", [("2023-11",), ()])
+def test_a_champion_that_cannot_be_scored_refuses_with_its_fault_and_the_candidates_error(months):
+    lost = Contender(months, None, "its booster is missing: roll back.")
 
     verdict = decide(contender(noise(1, 2.0)), lost)
 

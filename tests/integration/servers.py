@@ -1,0 +1,62 @@
+"""A Prefect and an MLflow server beside a given S3 server, as the local platform starts them."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+from prefect.context import SettingsContext, get_settings_context
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import Settings
+
+from ops import platform, processes, provision
+from ops.environment import Place, Ports, environment
+from ops.s3_servers import Server, free_ports
+from ops.services import services
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def prefect_and_mlflow(folder: Path, s3: Server, access_key: str, secret_key: str) -> Iterator[dict[str, str]]:
+    """Both servers with their state in ``folder``, the lake's bucket and the block of results; gives the environment
+    that leads to them and to S3."""
+    place = _place(folder, access_key, secret_key)
+    ports = Ports(*free_ports(2), s3=s3.ports[0])
+    env = environment(place, ports) | {"PYTHONPATH": str(ROOT), "TRAINYARD_THREADS": "1"}
+    servers = [service for service in services(place, ports) if service.name != "s3"]
+    try:
+        platform.launch(place, env, servers)
+        platform.wait_for(place, servers, lambda line: None)
+        with at(env):
+            provision.bucket()
+            provision.results_block()
+        yield env
+    finally:
+        processes.stop(place.state)
+
+
+@contextmanager
+def at(env: Mapping[str, str]) -> Iterator[None]:
+    """This process with another environment, which Prefect reads as well."""
+    with (
+        mock.patch.dict(os.environ, env, clear=True),
+        SettingsContext(profile=get_settings_context().profile, settings=Settings()),
+    ):
+        yield
+        # Prefect sends them in the background, and for a minute to a server that is gone
+        for service in (APILogWorker, EventsWorker):
+            service.drain_all(timeout=10)
+
+
+def _place(folder: Path, access_key: str, secret_key: str) -> Place:
+    """A platform's folder whose programs are this Python's, and whose keys are those the S3 server has."""
+    place = Place(folder)
+    place.programs.parent.parent.mkdir(parents=True)
+    place.programs.parent.symlink_to(sys.prefix)
+    (place.folder("aws") / "keys.json").write_text(json.dumps([access_key, secret_key]))
+    return place

@@ -1,0 +1,83 @@
+"""``monthly``: the schedule's way from the newest month in the lake to the next verdict."""
+
+import polars as pl
+
+from flows.ml import landing
+from flows.monthly import monthly
+from tests.integration.home import DATASET, MODEL, NOTHING, Home, run
+
+
+def months(home: Home) -> list[str]:
+    """The months in the lake."""
+    return landing.months(home.lake, DATASET)
+
+
+def test_no_month_means_the_one_after_the_newest_which_is_landed_and_judges(home: Home) -> None:
+    home.land("2023-01")
+    home.publish("2023-02")
+
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Promoted")
+    assert str(state.message).startswith("retrain until 2023-02: version 1: ")
+    assert months(home) == ["2023-01", "2023-02"]
+    assert home.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
+
+
+def test_a_month_not_published_yet_ends_well_and_writes_nothing(home: Home) -> None:
+    home.land("2023-01")
+    before = home.objects()
+
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Not published")
+    assert state.message == "2023-02 of green-trips is not published yet; the next run looks again"
+    assert home.objects() == before
+    assert home.outcome() == NOTHING
+
+
+def test_the_first_month_of_a_lake_is_landed_and_nothing_is_trained(home: Home) -> None:
+    home.publish("2023-01")
+
+    state = run(monthly, model=MODEL, month="2023-01", source=home.source)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Landed")
+    assert "training begins when there is one more to judge by" in str(state.message)
+    assert months(home) == ["2023-01"]
+    assert home.outcome() == NOTHING
+
+
+def test_an_empty_lake_asks_for_the_month_to_begin_with(home: Home) -> None:
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert state.type.value == "FAILED"
+    assert "the lake holds no month of green-trips: run this once with the month to begin with" in str(state.message)
+    assert home.objects() == {}
+
+
+def test_a_refusal_is_the_end_of_the_whole_month(home: Home) -> None:
+    home.land("2023-01")
+    out_of_scope = pl.int_range(pl.len()) < 6_000
+    end = pl.when(out_of_scope).then(pl.col("lpep_pickup_datetime")).otherwise(pl.col("lpep_dropoff_datetime"))
+    home.publish("2023-02", home.rows("2023-02").with_columns(lpep_dropoff_datetime=end))
+
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert (state.type.value, state.name) == ("FAILED", "Refused")
+    assert "retrain until 2023-02: version 1: 2023-02 has " in str(state.message)
+    assert "rows to judge on, fewer than 6,000" in str(state.message)
+    assert home.outcome() == {"versions": {1: "refuse"}, "champion": None, "ledger": []}
+
+
+def test_a_month_that_breaks_the_contract_ends_the_run_before_anything_is_trained(home: Home) -> None:
+    home.land("2023-01")
+    before = home.objects()
+    home.publish("2023-02", home.rows("2023-02").drop("trip_distance"))
+
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert (state.type.value, state.name) == ("FAILED", "Failed")
+    assert "2023-02 was not landed: " in str(state.message)
+    assert "column trip_distance is missing" in str(state.message)
+    assert home.objects() == before
+    assert home.outcome() == NOTHING
