@@ -13,7 +13,7 @@ from pydantic import Field
 
 from flows.ml import months
 from flows.ml.lake import Lake, connect
-from flows.ml.lake_errors import LakeUnreachable
+from flows.ml.lake_errors import LakeUnreachable, Truncated
 from flows.ml.registry import Registry, RegistryUnreachable
 from flows.ml.settings import Settings, load
 
@@ -25,7 +25,7 @@ RETRIES: dict[str, Any] = {
     "retry_delay_seconds": [2, 8, 30],
     "retry_condition_fn": lambda task, run, state: _is_passing(state),
 }
-"""For tasks that may meet a server that is away for a moment; every other error is final."""
+"""For tasks that may meet a server that is away, or goes away, for a moment; every other error is final."""
 
 
 @dataclass(frozen=True)
@@ -92,4 +92,4 @@ def _session(settings: Settings) -> Any:
 
 def _is_passing(state: Any) -> bool:
     error = state.result(raise_on_failure=False)
-    return isinstance(error, LakeUnreachable | RegistryUnreachable)
+    return isinstance(error, LakeUnreachable | Truncated | RegistryUnreachable)

@@ -47,8 +47,8 @@ def judge(
     allows it.
     """
     comparison = None
-    if rows.height and _finite(candidate) and np.isfinite(naive).all():
-        rival = champion.predictions if champion and _finite(champion) else None
+    if rows.height and _scored(candidate, rows) and np.isfinite(naive).all():
+        rival = champion.predictions if champion and _scored(champion, rows) else None
         comparison = compare(model, rows, targets(rows, model), naive, np.asarray(candidate.predictions), rival)
     case = _Case(model, month, rows, candidate, champion, comparison)
     decision, reason = _decision(case)
@@ -89,6 +89,8 @@ def _unfit(case: _Case) -> str:
             return f"The months the {name} was trained on are not on record, so it cannot be judged: train it again."
         if case.month in contender.months:
             return f"The {name} was trained on {case.month}, the month to judge on: take a month it has not seen."
+        if (newest := max(contender.months, default="")) > case.month:
+            return f"The {name} was trained on {newest}, after {case.month}: judge on a month that neither can know."
     return ""
 
 
@@ -105,6 +107,8 @@ def _unscored(case: _Case) -> str:
     for name, contender in _contenders(case):
         if contender.predictions is None:
             return f"The {name} could not be loaded or scored: {contender.fault or 'no reason is on record'}"
+        if contender.predictions.shape != (case.rows.height,):
+            return f"The {name} gave predictions of shape {contender.predictions.shape} for {case.rows.height:,} rows."
         bad = int((~np.isfinite(contender.predictions)).sum())
         if bad:
             return (
@@ -160,8 +164,9 @@ def _contenders(case: _Case) -> list[tuple[str, Contender]]:
     return [("candidate", case.candidate)] + ([("champion", case.champion)] if case.champion else [])
 
 
-def _finite(contender: Contender) -> bool:
-    return contender.predictions is not None and bool(np.isfinite(contender.predictions).all())
+def _scored(contender: Contender, rows: pl.DataFrame) -> bool:
+    found = contender.predictions
+    return found is not None and found.shape == (rows.height,) and bool(np.isfinite(found).all())
 
 
 def _shown(difference: Interval, model: Model) -> str:

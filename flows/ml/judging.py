@@ -18,8 +18,8 @@ from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
 from flows.ml.lake import Lake, ObjectMissing
 from flows.ml.ledger import Entry
-from flows.ml.registry import Registry, RegistryUnreachable
-from flows.ml.training import Predictor, raw_rows, targets
+from flows.ml.registry import Registry, RegistryUnreachable, VersionMissing
+from flows.ml.training import PredictionError, Predictor, raw_rows, targets
 
 
 class ChampionUnusable(TrainyardError):
@@ -82,16 +82,20 @@ def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.Data
 
     try:
         version = registry.version(model.name, entry.version)
+        if version.fingerprint != entry.fingerprint:  # the number was given anew after the registry was emptied
+            raise VersionMissing("it is another training than the one that was promoted")
         snapshot = json.loads(version.tags["snapshot"])
         stored = mlflow.pyfunc.load_model(str(registry.download(version, folder)))
-        predictions = stored.predict(raw_rows(rows, model).to_pandas())
+        predictions = np.asarray(stored.predict(raw_rows(rows, model).to_pandas()), dtype=np.float64)
+        if predictions.shape != (rows.height,):
+            raise PredictionError(f"it gave predictions of shape {predictions.shape} for {rows.height:,} rows")
     except RegistryUnreachable:
         raise
     except Exception as error:  # what a stored version may do wrong has no limits, and each means the same
         raise ChampionUnusable(
             f"version {entry.version} cannot be loaded or scored ({error}). Restore it in MLflow, then run this again."
         ) from error
-    return Contender(tuple(part["month"] for part in snapshot["train"]), np.asarray(predictions, dtype=np.float64))
+    return Contender(tuple(part["month"] for part in snapshot["train"]), predictions)
 
 
 def keep_plot(lake: Lake, model: str, decision: str, png: bytes) -> None:

@@ -13,6 +13,7 @@ from flows.ml import candidate as staging
 from flows.ml import judging, ledger, report
 from flows.ml.candidate import Candidate
 from flows.ml.definition import Model, Verdict
+from flows.ml.errors import TrainyardError
 from flows.ml.fingerprint import Snapshot, installed
 from flows.ml.lake import Lake
 from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
@@ -21,6 +22,10 @@ SERVING = Path(__file__).with_name("serving.py")
 """What MLflow runs to load a stored model; its text is stored with each."""
 ARTIFACTS = {"booster": "booster.ubj", "encoder": "encoder.json", "features": "features.py"}
 """The files of a candidate that make the stored model, by the names the serving code knows them by."""
+
+
+class LedgerMissing(TrainyardError):
+    """There is a champion of which the ledger knows nothing: a candidate would be promoted without a comparison."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,21 @@ def register(
 def align(lake: Lake, registry: Registry, model: str) -> None:
     """Let the alias follow the ledger. A promotion that comes meanwhile is followed too.
 
-    A version that the registry has lost cannot bear the alias: the gate will refuse to judge against it.
+    A version that the registry has lost cannot bear the alias: the gate will refuse to judge against it. Nor can one
+    of another training, which got its number after the registry was emptied. Raises ``LedgerMissing``.
     """
-    while (head := ledger.head(lake, model)) and registry.champion(model) != head.version:
+    while True:
+        alias, head = registry.champion(model), ledger.head(lake, model)  # in this order: the ledger is written first
+        if alias is not None and head is None:
+            raise LedgerMissing(
+                f"version {alias} of {model} is the champion in MLflow, and {lake.uri(f'ledger/{model}/')} is empty. "
+                "Restore the ledger or correct the lake's settings; to begin anew, remove the alias."
+            )
+        if head is None or alias == head.version:
+            return
         try:
+            if registry.version(model, head.version).fingerprint != head.fingerprint:
+                return
             registry.set_champion(model, head.version)
         except VersionMissing:
             return

@@ -148,17 +148,17 @@ class Registry:
             with _named(self.uri):
                 self._describe(record, run_id)
                 made = self._make_version(record, run_id, self._store(record, run_id))
-            there = self.versions(record.model, record.fingerprint)
-            if made.number != there[0].number:
-                self._withdraw(made, there[0])
+            there = self.versions(record.model, record.fingerprint) or [made]
         kept = there[0]
-        # one decision may be given twice: refused while the champion was out of order, and otherwise later
-        if any(kept.tags.get(name) != record.tags[name] for name in ("decision", "verdict", "reason")):
+        for double in there[1:]:
+            self._withdraw(double, kept)
+        # The same decision may come to another verdict (a champion was out of order), or have been written half.
+        if any(kept.tags.get(key) != value for key, value in record.tags.items() if key != "git_sha"):
             with _named(self.uri):
                 self._describe(record, kept.run_id)
+                self._client.update_model_version(kept.model, str(kept.number), record.description)
                 for key, value in record.tags.items():
                     self._client.set_model_version_tag(kept.model, str(kept.number), key, value)
-                self._client.update_model_version(kept.model, str(kept.number), record.description)
         return self.version(record.model, kept.number)
 
     def run_url(self, version: Version, ui: str) -> str:
@@ -228,8 +228,8 @@ class Registry:
         return _version(made)
 
     def _withdraw(self, double: Version, kept: Version) -> None:
-        """Take back a version that another caller's lower one makes superfluous."""
-        with _named(self.uri):
+        """Take back a version that another caller's lower one makes superfluous; that one may do so too."""
+        with contextlib.suppress(VersionMissing), _named(self.uri):
             self._client.delete_model_version(double.model, str(double.number))
             if double.run_id != kept.run_id:
                 self._client.delete_run(double.run_id)

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from pydantic import Field, HttpUrl, ValidationError
+from pydantic import Field, HttpUrl, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.ml.errors import TrainyardError
@@ -38,6 +38,13 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=_cores, ge=1, le=1024)
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     git_sha: str = Field(default="unknown", min_length=1)
+
+    @field_validator("mlflow_tracking_uri", "mlflow_ui")
+    @classmethod
+    def _no_password(cls, address: HttpUrl | None) -> HttpUrl | None:
+        if address and (address.username or address.password):  # it would be shown in links, logs and reports
+            raise ValueError("holds a user or a password: give them in the variables that MLflow has for them")
+        return address
 
     @property
     def mlflow_url(self) -> str:

@@ -134,6 +134,31 @@ def test_a_model_that_saw_the_judged_month_is_refused(who):
 
 
 @pytest.mark.parametrize("who", ["candidate", "champion"])
+def test_a_model_trained_on_later_months_than_the_judged_one_is_refused(who):
+    """A champion of newer months may lose on an old one, and still be the better model for the next."""
+    contenders = {"candidate": contender(noise(1, 1.0)), "champion": contender(noise(2, 2.0))}
+    contenders[who] = replace(contenders[who], months=("2023-12", "2024-02"))
+
+    verdict = decide(**contenders)
+
+    assert verdict.decision == "refuse"
+    assert verdict.reason.startswith(f"The {who} was trained on 2024-02, after 2024-01")
+
+
+@pytest.mark.parametrize("who", ["candidate", "champion"])
+@pytest.mark.parametrize("shape", [(1,), (1_500, 1)])
+def test_predictions_that_are_not_one_for_each_row_are_refused(who, shape):
+    """numpy would stretch a single prediction to all rows: a champion so broken would lose to anything."""
+    contenders = {"candidate": contender(noise(1, 1.0)), "champion": contender(noise(2, 2.0))}
+    contenders[who] = replace(contenders[who], predictions=np.zeros(shape))
+
+    verdict = decide(**contenders)
+
+    assert verdict.decision == "refuse"
+    assert verdict.reason.startswith(f"The {who} gave predictions of shape {shape} for 1,500 rows")
+
+
+@pytest.mark.parametrize("who", ["candidate", "champion"])
 def test_a_model_of_unknown_months_is_refused(who):
     contenders = {"candidate": contender(noise(1, 1.0)), "champion": contender(noise(2, 2.0))}
     contenders[who] = replace(contenders[who], months=())

@@ -1,0 +1,74 @@
+"""One version a training: the registry is MLflow's own store in a file, without a server."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flows.ml.registry import Record, Registry
+
+MODEL = "small"
+TAGS = {"verdict": "refuse", "reason": "The champion could not be scored", "decision": "d1", "git_sha": "c1"}
+
+
+def record(tags: Mapping[str, str], rmse: float = 5.0) -> Record:
+    return Record(
+        model=MODEL,
+        fingerprint="first",
+        title="small",
+        description=f"Small. {tags['reason']}",
+        tags=tags,
+        parameters={"seed": "42"},
+        metrics={"rmse": rmse},
+        inputs=[],
+        reports=[],
+        code=Path("serving.py"),
+        artifacts={},
+        example=pd.DataFrame(),
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
+
+
+@pytest.fixture
+def registry(store: Registry) -> Iterator[Registry]:
+    """Two callers registered one training at once, and the second died before it took its version back."""
+    client = store._client
+    client.create_registered_model(MODEL)
+    experiment = client.create_experiment(MODEL)
+    for _ in range(2):
+        run = client.create_run(experiment).info.run_id
+        client.create_model_version(MODEL, "s3://lake/nothing", run, tags={"fingerprint": "first", **TAGS})
+    yield store
+    client.delete_registered_model(MODEL)
+    client.rename_experiment(experiment, f"{MODEL} {experiment}")
+
+
+def test_of_two_versions_of_one_training_the_lowest_stays_though_its_double_was_left_by_a_crash(registry: Registry):
+    version = registry.register(record(TAGS))
+
+    assert version.number == 1
+    assert [found.number for found in registry.versions(MODEL)] == [1]
+
+
+def test_another_verdict_on_the_same_decision_is_written_everywhere(registry: Registry):
+    """A champion that was out of order refuses; put right, it is judged against under the same decision."""
+    again = {**TAGS, "verdict": "promote", "reason": "Better"}
+
+    version = registry.register(record(again, rmse=4.0))
+
+    assert {key: version.tags[key] for key in again} == again
+    assert registry.metrics(version) == {"rmse": 4.0}
+    assert registry._client.get_model_version(MODEL, "1").description == "Small. Better"
+
+
+def test_the_same_verdict_again_writes_nothing(registry: Registry):
+    version = registry.register(replace(record({**TAGS, "git_sha": "c2"}), metrics={"rmse": 3.0}))
+
+    assert version.tags["git_sha"] == "c1"
+    assert registry.metrics(version) == {}

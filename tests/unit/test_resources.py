@@ -1,0 +1,24 @@
+"""What a task is tried again for."""
+
+import pytest
+from prefect.states import Failed
+
+from flows.ml.lake_errors import CredentialsRefused, LakeError, LakeUnreachable, Truncated
+from flows.ml.registry import RegistryError, RegistryUnreachable
+from flows.resources import RETRIES
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (LakeUnreachable("x"), True),
+        (Truncated("x"), True),
+        (RegistryUnreachable("x"), True),
+        (CredentialsRefused("x"), False),
+        (LakeError("x"), False),
+        (RegistryError("x"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_only_what_a_server_may_get_over_is_tried_again(error: Exception, again: bool):
+    assert RETRIES["retry_condition_fn"](None, None, Failed(data=error)) is again
