@@ -14,7 +14,7 @@ from flows.datasets import DatasetName
 from flows.ml import landing, report, source
 from flows.resources import RETRIES, Month, attach, open_resources, progress, scratch
 
-Source = Annotated[str, Field(examples=["", "examples/tlc/green_tripdata_{month}.parquet"])]
+Source = Annotated[str, Field(pattern=r"^[^?@]*$", examples=["", "examples/tlc/green_tripdata_{month}.parquet"])]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
@@ -23,6 +23,7 @@ Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
     description="Land one month of a dataset in the lake: fetch it, hold it to the contract, keep the valid rows.",
     flow_run_name="ingest {dataset} {month}",
     timeout_seconds=3600,
+    persist_result=False,
 )
 def ingest(dataset: DatasetName, month: Month, source: Source = "", sha256: Digest = "") -> State:
     """Land one month of a dataset in the lake.
@@ -34,7 +35,7 @@ def ingest(dataset: DatasetName, month: Month, source: Source = "", sha256: Dige
         dataset: Which dataset.
         month: Which month, as YYYY-MM.
         source: Where the month's file is: a URL, an s3:// key or a path, with {dataset} and {month} to fill in. Empty:
-            where the dataset is published.
+            where the dataset is published. No password and no signed query (@, ?): parameters are shown to everyone.
         sha256: The digest the file must have, in hex. Empty: any.
     """
     open_resources(registry=False)

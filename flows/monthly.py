@@ -1,6 +1,6 @@
 """The flow ``monthly``: the scheduled whole, ``ingest`` and then ``retrain``."""
 
-from prefect import flow, task
+from prefect import flow, tags, task
 from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run
 from prefect.states import Completed
@@ -31,33 +31,47 @@ def run_name() -> str:
     description="Land the next month of a model's dataset, then retrain the model and judge it on that month.",
     flow_run_name=run_name,
     timeout_seconds=8 * 3600,
+    persist_result=False,
 )
 def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> State:
     """Land the next month, then retrain.
 
     Ends as the retrain ended. A month not published yet ends Completed as ``Not published``; the first month of a lake,
-    which leaves nothing to train on, Completed as ``Landed``.
+    which leaves nothing to train on, Completed as ``Landed``. Where a run before this one landed a month and did not
+    come as far as a verdict on it, that month is judged first.
 
     Args:
         model: Which model.
         month: The month to land and to judge by, as YYYY-MM. Empty: the first one after the newest in the lake.
         source: Where the month's file is: a URL, an s3:// key or a path, with {dataset} and {month} to fill in. Empty:
-            where the dataset is published.
+            where the dataset is published. No password and no signed query (@, ?): parameters are shown to everyone.
     """
     open_resources()
     dataset = DatasetName(models.load(model).dataset)
-    month = month or next_month(dataset)
-    if not is_published(dataset, month, source):
-        return Completed(
-            name="Not published", message=f"{month} of {dataset} is not published yet; the next run looks again"
-        )
-    landed = ingest(dataset, month, source, return_state=True)
-    if not landed.is_completed():
-        return _as(landed, f"{month} was not landed")
-    if first_month(dataset) == month:
-        text = f"{month} is the first month in the lake: training begins when there is one more to judge by"
-        return Completed(name="Landed", message=text)
-    return _as(retrain(model, until=month, return_state=True), f"retrain until {month}")
+    with tags("model", model):
+        if not month and (waiting := unjudged(model, dataset)):
+            return _as(retrain(model, until=waiting, return_state=True), f"retrain until {waiting}, landed before")
+        month = month or next_month(dataset)
+        if address := unpublished(dataset, month, source):
+            return Completed(
+                name="Not published", message=f"{month} of {dataset} is not at {address} yet; the next run looks again"
+            )
+        landed = ingest(dataset, month, source, return_state=True)
+        if not landed.is_completed():
+            return _as(landed, f"{month} was not landed")
+        if is_alone(dataset):
+            text = f"{month} is the first month in the lake: training begins when there is one more to judge by"
+            return Completed(name="Landed", message=text)
+        return _as(retrain(model, until=month, return_state=True), f"retrain until {month}")
+
+
+@task(task_run_name="find a month that was landed and not judged", persist_result=False, **RETRIES)
+def unjudged(model: ModelName, dataset: DatasetName) -> str:
+    """The newest month, where a run that landed it did not come as far as a verdict; else empty."""
+    resources = attach()
+    have = landing.months(resources.lake, dataset)
+    judged = {version.tags.get("judged") for version in resources.registry.versions(model)}
+    return have[-1] if len(have) > 1 and have[-1] not in judged else ""
 
 
 @task(task_run_name="find the month after the newest of {dataset}", persist_result=False, **RETRIES)
@@ -70,17 +84,17 @@ def next_month(dataset: DatasetName) -> str:
 
 
 @task(task_run_name="see whether {month} of {dataset} is published", persist_result=False, **RETRIES)
-def is_published(dataset: DatasetName, month: str, source_template: str) -> bool:
-    """Whether the source has the month's file."""
+def unpublished(dataset: DatasetName, month: str, source_template: str) -> str:
+    """Where the month's file should be, while it is not; empty once it is."""
     definition = datasets.load(dataset)
     address = sources.resolve(source_template or definition.url, definition.name, month)
-    return sources.published(address, month, buckets=attach().bucket)
+    return "" if sources.published(address, month, buckets=attach().bucket) else sources.shown(address)
 
 
-@task(task_run_name="find the first month of {dataset}", persist_result=False, **RETRIES)
-def first_month(dataset: DatasetName) -> str:
-    """The oldest month in the lake."""
-    return landing.months(attach().lake, dataset)[0]
+@task(task_run_name="see whether {dataset} has a single month", persist_result=False, **RETRIES)
+def is_alone(dataset: DatasetName) -> bool:
+    """Whether there is one month only: it can train or judge, not both."""
+    return len(landing.months(attach().lake, dataset)) == 1
 
 
 def _as(state: State, what: str) -> State:

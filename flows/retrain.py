@@ -42,6 +42,7 @@ def run_name() -> str:
     description="Train a model on the months before one, judge it on that one, promote it or keep the champion.",
     flow_run_name=run_name,
     timeout_seconds=6 * 3600,
+    persist_result=False,
 )
 def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -> State:
     """Train a model and let the gate decide whether it replaces the champion.
@@ -96,7 +97,10 @@ def look_up(model: ModelName, fingerprint: str) -> Standing:
     """The champion, and whether this very training was promoted; an alias that a crash left behind is put right."""
     resources = attach()
     registration.align(resources.lake, resources.registry, model)
-    return ledger.standing(resources.lake, model, fingerprint)
+    standing = ledger.standing(resources.lake, model, fingerprint)
+    if standing.promotion and standing.promotion == standing.champion:
+        registration.require_alias(resources.registry, model, standing.promotion)
+    return standing
 
 
 @task(
@@ -196,6 +200,7 @@ def conclude(version: Version, verdict: Verdict, champion: Entry | None, decisio
 def promote(version: Version, reason: str, champion: Entry | None, decision: str) -> Entry:
     """Write the promotion into the ledger, then let the alias follow."""
     resources = attach()
+    resources.registry.version(version.model, version.number)  # it may have been deleted by hand meanwhile
     entry = ledger.promote(
         resources.lake,
         version.model,

@@ -26,9 +26,10 @@ def _stop(console: Console) -> int:
 
 
 def _status(console: Console) -> int:
-    for name, state in platform.status(here()).items():
+    table = platform.status(here())
+    for name, state in table.items():
         console.print(f"{name:8} {state}")
-    if ports := here().ports():
+    if (ports := here().ports()) and "stopped" not in table.values():
         show_urls(console, ports)
     return 0
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -16,11 +17,13 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import PrefectException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from flows.ml import landing
+from flows.ml.errors import TrainyardError
 from flows.ml.registry import Version
 from flows.resources import Resources, attach
 from ops.environment import here
@@ -59,7 +62,7 @@ def main() -> int:
         with get_client(sync_client=True) as client:
             for month in MONTHS:
                 _run(client, console, month)
-    except DemoError as error:
+    except (DemoError, TrainyardError, PrefectException, httpx.HTTPError) as error:
         console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:  # `make demo`, which is interrupted with this, says what to do

@@ -111,7 +111,10 @@ def _settle_ports(place: Place, say: Say) -> Ports:
             chosen[name] = port
             continue
         taken = {*chosen.values(), *(p for other, p in wanted.items() if other in running)}
-        chosen[name] = free_ports.next_free(port, taken)
+        try:
+            chosen[name] = free_ports.next_free(port, taken)
+        except OSError as error:
+            raise PlatformError(f"{name} finds no port: {error}. End what uses them and start again.") from error
         if chosen[name] != port:
             say(f"Port {port} is taken by another program: {name} listens on {chosen[name]}")
     ports = Ports(**chosen)

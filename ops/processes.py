@@ -15,6 +15,8 @@ import psutil
 
 MARK = "OPS_PLATFORM"
 SERVICE = "OPS_SERVICE"
+GIVE_UP = 15.0
+"""Seconds after which a process that even SIGKILL does not end is left alone."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def stop(state: Path, patience: float = 15.0, only: Collection[str] = (), at_onc
     seen: set[int] = set()
     deadline = time.monotonic() + patience
     while found := [one for one in running(state) if not only or one.service in only]:
+        if time.monotonic() > deadline + GIVE_UP:
+            break
         for one in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if one.service in at_once or time.monotonic() > deadline:

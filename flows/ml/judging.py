@@ -99,8 +99,10 @@ def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.Data
 
 
 def keep_plot(lake: Lake, model: str, decision: str, png: bytes) -> None:
-    """Leave the plot of a decision in the lake, for the report."""
-    lake.put_new(_plot_key(model, decision), png)
+    """Leave the plot of a decision in the lake, for the report; that of a former judgement gives way."""
+    key = _plot_key(model, decision)
+    if not lake.put_new(key, png) and (there := lake.find(key)):
+        lake.replace(key, png, there.etag)
 
 
 def plot(lake: Lake, model: str, decision: str) -> bytes | None:

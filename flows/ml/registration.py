@@ -16,6 +16,7 @@ from flows.ml.definition import Model, Verdict
 from flows.ml.errors import TrainyardError
 from flows.ml.fingerprint import Snapshot, installed
 from flows.ml.lake import Lake
+from flows.ml.ledger import Entry
 from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
 
 SERVING = Path(__file__).with_name("serving.py")
@@ -89,6 +90,15 @@ def align(lake: Lake, registry: Registry, model: str) -> None:
             registry.set_champion(model, head.version)
         except VersionMissing:
             return
+
+
+def require_alias(registry: Registry, model: str, champion: Entry) -> None:
+    """Make sure that the champion of the ledger is in service. Raises ``VersionMissing`` where MLflow has lost it."""
+    if registry.champion(model) != champion.version:
+        raise VersionMissing(
+            f"the ledger names version {champion.version} of {model} as the champion and MLflow does not have it: "
+            f"restore MLflow's database, or remove entry {champion.number} of the ledger to begin anew."
+        )
 
 
 def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:

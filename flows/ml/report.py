@@ -100,7 +100,7 @@ def error_plot(scored: Scored, title: str, unit: str) -> bytes:
         ylim=(0, None),
     )
     hours.legend(frameon=False)
-    top = float(np.percentile(scored.actual, 99.5))
+    top = float(np.percentile(scored.actual, 99.5)) if scored.actual.size else 1.0
     plane.hexbin(
         scored.actual, scored.candidate, gridsize=45, extent=(0, top, 0, top), bins="log", cmap="Blues", mincnt=1
     )

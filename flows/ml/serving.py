@@ -45,7 +45,10 @@ def _series(column: pd.Series) -> pl.Series:
         return pl.Series(column.to_numpy())
     if pd.api.types.is_numeric_dtype(column.dtype):
         return pl.Series(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return pl.Series(pd.to_datetime(column).to_numpy(dtype="datetime64[us]"))
+    times = pd.to_datetime(column)
+    if times.dt.tz is not None:
+        raise ValueError(f"{column.name} has a time zone: give the local time of the pickup without one.")
+    return pl.Series(times.to_numpy(dtype="datetime64[us]"))
 
 
 def _cores() -> int:

@@ -57,10 +57,9 @@ def load() -> Settings:
 
     Raises ``SettingsError`` with every malformed, missing or unknown variable, each by its name.
     """
+    known = {str(field.validation_alias or _variable(name)) for name, field in Settings.model_fields.items()}
     problems = [
-        f"{name}: no such setting"
-        for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+        f"{name}: no such setting" for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known
     ]
     try:
         settings = Settings()

@@ -31,7 +31,7 @@ def test_a_month_not_published_yet_ends_well_and_writes_nothing(home: Home) -> N
     state = run(monthly, model=MODEL, source=home.source)
 
     assert (state.type.value, state.name) == ("COMPLETED", "Not published")
-    assert state.message == "2023-02 of green-trips is not published yet; the next run looks again"
+    assert state.message == f"2023-02 of green-trips is not at {home.path('2023-02')} yet; the next run looks again"
     assert home.objects() == before
     assert home.outcome() == NOTHING
 
@@ -45,6 +45,17 @@ def test_the_first_month_of_a_lake_is_landed_and_nothing_is_trained(home: Home) 
     assert "training begins when there is one more to judge by" in str(state.message)
     assert months(home) == ["2023-01"]
     assert home.outcome() == NOTHING
+
+
+def test_a_month_that_was_landed_and_not_judged_is_judged_before_the_next_one(home: Home) -> None:
+    home.land("2023-01", "2023-02")
+    home.publish("2023-03")
+
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Promoted")
+    assert str(state.message).startswith("retrain until 2023-02, landed before: version 1: ")
+    assert months(home) == ["2023-01", "2023-02"]
 
 
 def test_an_empty_lake_asks_for_the_month_to_begin_with(home: Home) -> None:
