@@ -59,8 +59,8 @@ def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> 
         landed = ingest(dataset, month, source, return_state=True)
         if not landed.is_completed():
             return _as(landed, f"{month} was not landed")
-        if is_alone(dataset):
-            text = f"{month} is the first month in the lake: training begins when there is one more to judge by"
+        if month == first_month(dataset):
+            text = f"{month} is the first month in the lake: there is none before it to train on"
             return Completed(name="Landed", message=text)
         return _as(retrain(model, until=month, return_state=True), f"retrain until {month}")
 
@@ -91,10 +91,10 @@ def unpublished(dataset: DatasetName, month: str, source_template: str) -> str:
     return "" if sources.published(address, month, buckets=attach().bucket) else sources.shown(address)
 
 
-@task(task_run_name="see whether {dataset} has a single month", persist_result=False, **RETRIES)
-def is_alone(dataset: DatasetName) -> bool:
-    """Whether there is one month only: it can train or judge, not both."""
-    return len(landing.months(attach().lake, dataset)) == 1
+@task(task_run_name="find the first month of {dataset}", persist_result=False, **RETRIES)
+def first_month(dataset: DatasetName) -> str:
+    """The oldest month in the lake."""
+    return landing.months(attach().lake, dataset)[0]
 
 
 def _as(state: State, what: str) -> State:

@@ -42,8 +42,18 @@ def test_the_first_month_of_a_lake_is_landed_and_nothing_is_trained(home: Home) 
     state = run(monthly, model=MODEL, month="2023-01", source=home.source)
 
     assert (state.type.value, state.name) == ("COMPLETED", "Landed")
-    assert "training begins when there is one more to judge by" in str(state.message)
+    assert "there is none before it to train on" in str(state.message)
     assert months(home) == ["2023-01"]
+    assert home.outcome() == NOTHING
+
+
+def test_the_first_month_again_is_no_fault_where_later_ones_are_there(home: Home) -> None:
+    home.land("2023-01", "2023-02")
+    home.publish("2023-01")
+
+    state = run(monthly, model=MODEL, month="2023-01", source=home.source)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Landed")
     assert home.outcome() == NOTHING
 
 
