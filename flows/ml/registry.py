@@ -5,6 +5,7 @@ without its verdict. Where two runs registered one fingerprint, the lowest versi
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from flows.ml.errors import TrainyardError
 from flows.ml.serving_requirements import serving_requirements
 
 CHAMPION = "champion"
+AWAY = re.compile(r"API request to .* failed with (exception|error code 5\d\d)", re.DOTALL)
+"""What MLflow's client says of a server that does not answer, or only that it cannot serve now."""
 
 
 class RegistryUnreachable(TrainyardError):
@@ -277,6 +280,6 @@ def _named(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error).lower():
             raise VersionMissing(f"MLflow at {uri}: {error.message}") from error
-        if "API request to" in str(error) and "failed with exception" in str(error):
+        if AWAY.search(str(error)) or error.error_code == "TEMPORARILY_UNAVAILABLE":
             raise RegistryUnreachable(f"MLflow at {uri} does not answer. Start it and run this again.") from error
         raise RegistryError(f"MLflow at {uri} refused: {error.message}") from error

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
-from flows.ml.registry import Record, Registry
+from flows.ml.registry import Record, Registry, RegistryError, RegistryUnreachable
 
 MODEL = "small"
 TAGS = {"verdict": "refuse", "reason": "The champion could not be scored", "decision": "d1", "git_sha": "c1"}
@@ -72,3 +74,23 @@ def test_the_same_verdict_again_writes_nothing(registry: Registry):
 
     assert version.tags["git_sha"] == "c1"
     assert registry.metrics(version) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("API request to http://mlflow/api/x failed with exception refused", RegistryUnreachable),
+        ("API request to endpoint /api/x failed with error code 503 != 200. Response body: ''", RegistryUnreachable),
+        ("API request to endpoint /api/x failed with error code 400 != 200. Response body: ''", RegistryError),
+    ],
+)
+def test_a_server_that_cannot_serve_now_is_told_from_one_that_refuses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, named: type[Exception]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException(said)
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", fail)
+
+    with pytest.raises(named):
+        Registry(f"sqlite:///{tmp_path}/mlflow.db").versions(MODEL)
