@@ -7,14 +7,16 @@ is bounded by a slice, plus 5 bytes for every broken row.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandera.errors
-import pandera.polars as pa
 import polars as pl
 
 from flows.ml.definition import Dataset
 from flows.ml.errors import TrainyardError
 from flows.ml.months import following
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameSchema
 
 SLICE_ROWS = 250_000
 
@@ -130,7 +132,7 @@ def _check_slices(file: pl.LazyFrame, dataset: Dataset, month: str, slice_rows: 
     return Checked(rows, pl.concat(broken), months)
 
 
-def _broken(raw: pl.DataFrame, typed: pl.DataFrame, schema: pa.DataFrameSchema, reasons: pl.Enum) -> pl.DataFrame:
+def _broken(raw: pl.DataFrame, typed: pl.DataFrame, schema: "DataFrameSchema", reasons: pl.Enum) -> pl.DataFrame:
     unfit = [
         typed.select(index=pl.arg_where(pl.col(name).is_null() & raw[name].is_not_null()), reason=pl.lit(_unfit(name)))
         for name in typed.columns
@@ -139,7 +141,9 @@ def _broken(raw: pl.DataFrame, typed: pl.DataFrame, schema: pa.DataFrameSchema, 
     return found.group_by("index").agg(pl.col("reason").min()).sort("index")
 
 
-def _failures(typed: pl.DataFrame, schema: pa.DataFrameSchema) -> pl.DataFrame:
+def _failures(typed: pl.DataFrame, schema: "DataFrameSchema") -> pl.DataFrame:
+    import pandera.errors
+
     try:
         schema.validate(typed, lazy=True)
     except pandera.errors.SchemaErrors as error:
@@ -153,7 +157,9 @@ def _failures(typed: pl.DataFrame, schema: pa.DataFrameSchema) -> pl.DataFrame:
     return pl.DataFrame(schema={"index": pl.UInt32, "reason": pl.String})
 
 
-def _with_month(dataset: Dataset, month: str) -> pa.DataFrameSchema:
+def _with_month(dataset: Dataset, month: str) -> "DataFrameSchema":
+    import pandera.polars as pa
+
     first, end = (pl.lit(f"{edge}-01").str.to_datetime(time_unit="us") for edge in (month, following(month)))
     inside = pa.Check(
         lambda data: data.lazyframe.select(pl.col(data.key).is_between(first, end, closed="left")),

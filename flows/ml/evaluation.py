@@ -6,6 +6,7 @@ from math import nan
 import numpy as np
 import polars as pl
 
+from flows.ml import months
 from flows.ml.comparison import Comparison, compare
 from flows.ml.definition import Decision, Interval, Model, Verdict
 from flows.ml.features import Floats
@@ -66,12 +67,6 @@ def judge(
         difference=overall.difference,
         slices=comparison.parts,
     )
-
-
-def months_between(first: str, last: str) -> int:
-    """The months from ``first`` to ``last``, both ``YYYY-MM``."""
-    (year, month), (last_year, last_month) = map(int, first.split("-")), map(int, last.split("-"))
-    return 12 * (last_year - year) + last_month - month
 
 
 def _decision(case: _Case) -> tuple[Decision, str]:
@@ -149,7 +144,7 @@ def _weighed(case: _Case, comparison: Comparison) -> tuple[Decision, str]:
     against = f"the champion's {overall.champion:.3f} ({_shown(overall.difference, model)})"
     if overall.difference.high < 0:
         return "promote", f"The candidate ({error}) is better than {against}, beyond noise."
-    limit, age = model.gate.max_champion_age, months_between(max(case.champion.months), case.month)
+    limit, age = model.gate.max_champion_age, months.apart(max(case.champion.months), case.month)
     margin = f"the margin of {model.gate.margin:.3f}"
     if overall.difference.high > model.gate.margin:
         return "keep", f"The candidate ({error}) may be worse than {against} by more than {margin}."

@@ -4,17 +4,22 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from flows.ml.definition import Model
 
 FLOWS = Path(__file__).resolve().parent.parent
 LOCK = FLOWS / "requirements.txt"
-TRAINING_SOURCES = ("ml/definition.py", "ml/features.py", "ml/training.py", "ml/serving.py", "ml/baseline.py")
+TRAINING_SOURCES = (
+    "ml/definition.py",
+    "ml/features.py",
+    "ml/training.py",
+    "ml/boosting.py",
+    "ml/serving.py",
+    "ml/baseline.py",
+)
 """The files, besides the model's own, that a trained model depends on; a test holds them to what training imports."""
-JUDGING_SOURCES = ("ml/evaluation.py", "ml/comparison.py", "ml/baseline.py")
-PACKAGES = ("numpy", "polars")
+JUDGING_SOURCES = ("ml/evaluation.py", "ml/comparison.py", "ml/baseline.py", "ml/months.py")
 
 
 @dataclass(frozen=True)
@@ -91,17 +96,3 @@ def decision(model: Model, training: str, champion: tuple[int, str] | None) -> s
             "files": dict(file_digests((*JUDGING_SOURCES, model_file(model)))),
         }
     )
-
-
-def installed() -> str:
-    """The packages a model's bytes depend on, as installed, for people to read."""
-    names = ("xgboost-cpu", "xgboost")
-    boosters = [f"{name} {v}" for name in names if (v := _version(name))]
-    return ", ".join([*boosters[:1], *(f"{name} {version(name)}" for name in PACKAGES)])
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except ModuleNotFoundError:
-        return None

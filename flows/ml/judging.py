@@ -19,7 +19,7 @@ from flows.ml.fingerprint import Snapshot
 from flows.ml.lake import Lake, ObjectMissing
 from flows.ml.ledger import Entry
 from flows.ml.registry import Registry, RegistryUnreachable, VersionMissing
-from flows.ml.training import PredictionError, Predictor, raw_rows, targets
+from flows.ml.training import PredictionError, Predictor, as_pandas, raw_rows, targets
 
 
 class ChampionUnusable(TrainyardError):
@@ -86,7 +86,7 @@ def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.Data
             raise VersionMissing("it is another training than the one that was promoted")
         snapshot = json.loads(version.tags["snapshot"])
         stored = mlflow.pyfunc.load_model(str(registry.download(version, folder)))
-        predictions = np.asarray(stored.predict(raw_rows(rows, model).to_pandas()), dtype=np.float64)
+        predictions = np.asarray(stored.predict(as_pandas(raw_rows(rows, model))), dtype=np.float64)
         if predictions.shape != (rows.height,):
             raise PredictionError(f"it gave predictions of shape {predictions.shape} for {rows.height:,} rows")
     except RegistryUnreachable:

@@ -19,6 +19,12 @@ def following(month: str, by: int = 1) -> str:
     return f"{year:04d}-{zero_based + 1:02d}"
 
 
+def apart(first: str, last: str) -> int:
+    """How many months ``last`` is after ``first``; negative where it is before. Raises ``MonthError``."""
+    (year, month), (last_year, last_month) = (map(int, following(each, 0).split("-")) for each in (first, last))
+    return 12 * (last_year - year) + last_month - month
+
+
 def between(first: str, last: str) -> list[str]:
     """Every month from ``first`` to ``last``, both included; empty where ``last`` is earlier. Raises ``MonthError``."""
     months = [first] if first <= following(last, 0) else []

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import polars as pl
 
 from flows.ml import candidate as staging
@@ -14,10 +14,15 @@ from flows.ml import judging, ledger, report
 from flows.ml.candidate import Candidate
 from flows.ml.definition import Model, Verdict
 from flows.ml.errors import TrainyardError
-from flows.ml.fingerprint import Snapshot, installed
+from flows.ml.fingerprint import Snapshot
 from flows.ml.lake import Lake
 from flows.ml.ledger import Entry
 from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
+from flows.ml.serving_requirements import trained_with
+from flows.ml.training import as_pandas
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SERVING = Path(__file__).with_name("serving.py")
 """What MLflow runs to load a stored model; its text is stored with each."""
@@ -114,9 +119,9 @@ def _written(path: Path, data: bytes) -> Path:
     return path
 
 
-def _example(path: Path, model: Model) -> pd.DataFrame:
+def _example(path: Path, model: Model) -> "pd.DataFrame":
     """A few raw rows, times as times again."""
-    return pl.read_json(path).with_columns(pl.col(model.features.day).str.to_datetime(time_unit="us")).to_pandas()
+    return as_pandas(pl.read_json(path).with_columns(pl.col(model.features.day).str.to_datetime(time_unit="us")))
 
 
 def _tags(judged: Judgement, git_sha: str) -> dict[str, str]:
@@ -128,7 +133,7 @@ def _tags(judged: Judgement, git_sha: str) -> dict[str, str]:
         "decision": judged.decision,
         "judged_against": str(judged.champion or ""),
         "git_sha": git_sha,
-        "packages": installed(),
+        "packages": trained_with(),
     }
 
 

@@ -5,27 +5,26 @@ without its verdict. Where two runs registered one fingerprint, the lowest versi
 """
 
 import contextlib
+import functools
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mlflow
-import mlflow.pyfunc
 import numpy as np
-import pandas as pd
 import requests
-from mlflow.data.dataset_source_registry import resolve_dataset_source
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature, infer_signature
-from mlflow.tracking import MlflowClient
 
 from flows.ml.errors import TrainyardError
 from flows.ml.serving_requirements import serving_requirements
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import DatasetInput
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+    from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
 AWAY = re.compile(r"API request to .* failed with (exception|error code 5\d\d)", re.DOTALL)
@@ -84,7 +83,7 @@ class Record:
     reports: Sequence[Path]
     code: Path
     artifacts: Mapping[str, Path]
-    example: pd.DataFrame
+    example: "pd.DataFrame"
 
 
 class Registry:
@@ -92,7 +91,12 @@ class Registry:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
-        self._client = MlflowClient(self.uri, self.uri)
+
+    @functools.cached_property
+    def _client(self) -> "MlflowClient":
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(self.uri, self.uri)
 
     def check(self) -> None:
         """Find out within seconds whether the server answers."""
@@ -191,6 +195,8 @@ class Registry:
 
     def _describe(self, record: Record, run_id: str) -> None:
         """Write errors, parameters, months and reports into the run; those of a former decision give way."""
+        from mlflow.entities import Metric, Param, RunTag
+
         now = int(time.time() * 1000)
         self._client.log_batch(
             run_id,
@@ -204,6 +210,8 @@ class Registry:
 
     def _store(self, record: Record, run_id: str) -> str:
         """Store the model in the run; gives its URI."""
+        import mlflow.pyfunc
+
         mlflow.set_tracking_uri(self.uri)
         with mlflow.start_run(run_id=run_id):
             stored = mlflow.pyfunc.log_model(
@@ -238,24 +246,22 @@ class Registry:
                 self._client.delete_run(double.run_id)
 
 
-def _signature(example: pd.DataFrame) -> ModelSignature:
+def _signature(example: "pd.DataFrame") -> "ModelSignature":
+    from mlflow.models import infer_signature
+
     return infer_signature(example, np.zeros(1, dtype=np.float64))
 
 
-class _Month(MetaDataset):
-    """A dataset by name, address and digest, without a profile of its rows."""
+def _dataset_input(one: Input) -> "DatasetInput":
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    @property
-    def profile(self) -> None:
-        return None
-
-
-def _dataset_input(one: Input) -> DatasetInput:
-    dataset = _Month(source=resolve_dataset_source(one.uri), name=one.name, digest=one.digest)
-    return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", one.context)])
+    source = resolve_dataset_source(one.uri)
+    month = Dataset(one.name, one.digest, source._get_source_type(), source.to_json())
+    return DatasetInput(month, [InputTag("mlflow.data.context", one.context)])
 
 
-def _version(found: ModelVersion) -> Version:
+def _version(found: "ModelVersion") -> Version:
     tags = dict(found.tags)
     return Version(found.name, int(found.version), str(found.run_id), tags.get("fingerprint", ""), tags)
 
@@ -263,6 +269,8 @@ def _version(found: ModelVersion) -> Version:
 @contextlib.contextmanager
 def _unless_there() -> Iterator[None]:
     """Let pass that a thing is there already: another caller made it."""
+    from mlflow.exceptions import MlflowException
+
     try:
         yield
     except MlflowException as error:
@@ -273,6 +281,8 @@ def _unless_there() -> Iterator[None]:
 @contextlib.contextmanager
 def _named(uri: str) -> Iterator[None]:
     """Turn MLflow's errors into named ones."""
+    from mlflow.exceptions import MlflowException
+
     try:
         yield
     except requests.RequestException as error:

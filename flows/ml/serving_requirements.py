@@ -17,21 +17,26 @@ def serving_requirements() -> list[str]:
 
     The CPU build of xgboost has no wheel for macOS, where the same release goes by its plain name.
     """
-    booster = next((pinned for name in BOOSTERS if (pinned := _installed(name))), None)
-    if booster is None:
-        raise MissingPackageError("Neither xgboost-cpu nor xgboost is installed: install the locked requirements.")
+    _, pinned = _booster()
     return [
         f"mlflow=={_required('mlflow-skinny')}",
         *(f"{name}=={_required(name)}" for name in PACKAGES),
-        *_boosters(booster),
-    ]
-
-
-def _boosters(pinned: str) -> list[str]:
-    return [
         f"xgboost-cpu=={pinned} ; sys_platform == 'linux'",
         f"xgboost=={pinned} ; sys_platform != 'linux'",
     ]
+
+
+def trained_with() -> str:
+    """The packages a model's bytes depend on, as installed, for people to read. Raises MissingPackageError."""
+    return ", ".join([" ".join(_booster()), *(f"{name} {_required(name)}" for name in ("numpy", "polars"))])
+
+
+def _booster() -> tuple[str, str]:
+    """The build of XGBoost that is installed, and its version."""
+    for name in BOOSTERS:
+        if found := _installed(name):
+            return name, found
+    raise MissingPackageError("Neither xgboost-cpu nor xgboost is installed: install the locked requirements.")
 
 
 def _installed(name: str) -> str | None:

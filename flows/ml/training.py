@@ -1,25 +1,25 @@
 """Rows to a fitted model, and a fitted model to predictions."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import polars.selectors as selectors
-import xgboost as xgb
 
 from flows.ml import features as current
 from flows.ml.baseline import Baseline
 from flows.ml.definition import Model
 from flows.ml.errors import TrainyardError
-from flows.ml.features import BATCH, Fitted, Floats, Integers
+from flows.ml.features import Floats, Integers
 
-Progress = Callable[[int, int], object]
-"""Called after each round with the rounds done and the rounds in all."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flows.ml.boosting import Progress
 
 
 class TrainingError(TrainyardError):
@@ -65,9 +65,11 @@ class Predictor:
 
     def __init__(self, booster: bytes, encoder: bytes, code: str, threads: int) -> None:
         """Loads the parts of a ``Trained``. Raises PredictionError."""
+        from flows.ml import boosting
+
         try:
             self._encoder = _module(code).Encoder.from_json(encoder)
-            self._booster = xgb.Booster({"nthread": threads}, model_file=bytearray(booster))
+            self._booster = boosting.load(booster, threads)
         except (
             Exception
         ) as error:  # Stored code may fail in any way, and each means the same: this version is unusable.
@@ -101,8 +103,10 @@ def targets(rows: pl.DataFrame, model: Model) -> Integers:
     return target.cast(pl.Int64).to_numpy()
 
 
-def train(rows: pl.DataFrame, model: Model, threads: int, on_round: Progress | None = None) -> Trained:
+def train(rows: pl.DataFrame, model: Model, threads: int, on_round: "Progress | None" = None) -> Trained:
     """Trains on the rows in scope. The bytes are the same for any number of threads. Raises TrainingError."""
+    from flows.ml import boosting
+
     scoped = in_scope(rows, model)
     if not scoped.height:
         raise TrainingError(
@@ -113,13 +117,8 @@ def train(rows: pl.DataFrame, model: Model, threads: int, on_round: Progress | N
         fitted = current.fit(scoped, target, model.features)
     except ValueError as error:
         raise TrainingError(str(error)) from error
-    batches = _Batches(fitted, scoped, target, model)
-    data = xgb.QuantileDMatrix(batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
-    booster = xgb.train(
-        _parameters(model, target, threads), data, model.rounds, callbacks=[_Rounds(on_round, model.rounds)]
-    )
     return Trained(
-        booster=bytes(booster.save_raw("ubj")),
+        booster=boosting.fit(fitted, scoped, target, model, threads, on_round),
         encoder=fitted.encoder.to_json(),
         code=Path(current.__file__).read_text("utf-8"),
         names=model.features.names,
@@ -135,55 +134,11 @@ def raw_rows(rows: pl.DataFrame, model: Model) -> pl.DataFrame:
     return rows.select(model.inputs).with_columns(selectors.integer().cast(pl.Int64))
 
 
-def _parameters(model: Model, target: Integers, threads: int) -> dict[str, Any]:
-    # XGBoost would estimate the base score itself, by a sum of floats.
-    mean = int(target.sum()) / (len(target) * model.target_unit)
-    return {"base_score": mean, "tree_method": "hist", **model.parameters, "seed": model.seed, "nthread": threads}
+def as_pandas(rows: pl.DataFrame) -> "pd.DataFrame":
+    """The rows as MLflow takes them. Polars' own way there needs pyarrow, 160 MB in every job's image."""
+    import pandas as pd
 
-
-class _Batches(xgb.DataIter):
-    """Encodes the training rows a batch at a time, so that the whole matrix is never in memory.
-
-    XGBoost reads the batches several times; a single one is encoded once.
-    """
-
-    def __init__(self, fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model) -> None:
-        self._fitted = fitted
-        self._rows = rows
-        self._target = target
-        self._model = model
-        self._start = 0
-        self._whole = fitted.transform(rows) if rows.height <= BATCH else None
-        super().__init__()
-
-    def next(self, input_data: Callable[..., object]) -> bool:
-        """Hands over the next batch; False after the last."""
-        if self._start >= self._rows.height:
-            return False
-        part = slice(self._start, self._start + BATCH)
-        matrix = self._fitted.transform(self._rows[part]) if self._whole is None else self._whole
-        label = (self._target[part] / self._model.target_unit).astype(np.float32)
-        input_data(data=matrix, label=label, feature_names=list(self._model.features.names))
-        self._start += BATCH
-        return True
-
-    def reset(self) -> None:
-        """Begins again."""
-        self._start = 0
-
-
-class _Rounds(xgb.callback.TrainingCallback):
-    """Tells how far the training is."""
-
-    def __init__(self, on_round: Progress | None, rounds: int) -> None:
-        self._on_round = on_round
-        self._rounds = rounds
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Never stops the training."""
-        if self._on_round:
-            self._on_round(epoch + 1, self._rounds)
-        return False
+    return pd.DataFrame({column.name: column.to_numpy() for column in rows})
 
 
 def _module(code: str) -> ModuleType:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flows.datasets.green_trips import DATASET
 from flows.ml.contract import ContractError, check_columns, check_rows, refuse, typed_columns
-from flows.ml.months import MonthError, between, following
+from flows.ml.months import MonthError, apart, between, following
 
 MONTH = "2023-02"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "tlc"
@@ -281,6 +281,8 @@ def test_months_follow_each_other_across_years():
     assert following("2023-01", -1) == "2022-12"
     assert between("2022-11", "2023-02") == ["2022-11", "2022-12", "2023-01", "2023-02"]
     assert between("2023-02", "2023-01") == []
+    assert apart("2022-11", "2023-02") == 3
+    assert apart("2023-02", "2022-11") == -3
 
 
 @pytest.mark.parametrize("text", ["2023-13", "2023-1", "", "2023-01\n", "२०२३-01"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flows.ml.baseline import Baseline
 from flows.ml.definition import Slice
-from flows.ml.evaluation import Contender, judge, months_between
+from flows.ml.evaluation import Contender, judge
 from flows.ml.training import targets
 from tests.unit.strategies import small_model, trips
 
@@ -269,10 +269,6 @@ def test_an_absurd_prediction_neither_overflows_nor_passes():
 
     assert verdict.decision in ("keep", "refuse")
     assert verdict.rmse > 100
-
-
-def test_months_between_counts_over_the_year():
-    assert months_between("2023-11", "2024-02") == 3
 
 
 def test_the_baseline_falls_back_from_the_pair_to_the_zone_to_all():

@@ -1,12 +1,14 @@
 """Training and predicting: the same bytes every time, and named errors."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
-from flows.ml import training
+from flows.ml import boosting, training
 from flows.ml.training import PredictionError, Predictor, TrainingError, in_scope, targets, train
 from tests.unit.strategies import small_model, trips
 
@@ -30,7 +32,7 @@ def test_the_bytes_do_not_depend_on_the_threads(rows, trained, threads):
 
 @pytest.mark.parametrize("threads", [2, 8])
 def test_the_bytes_do_not_depend_on_the_threads_in_many_batches_either(rows, monkeypatch, threads):
-    monkeypatch.setattr(training, "BATCH", 700)
+    monkeypatch.setattr(boosting, "BATCH", 700)
     single = train(rows, MODEL, threads=1)
 
     assert train(rows, MODEL, threads) == single
@@ -118,3 +120,14 @@ def test_a_missing_value_still_gets_a_prediction(rows, trained, column):
     missing = rows[:5].with_columns(pl.lit(None, dtype=rows.schema[column]).alias(column))
 
     assert np.isfinite(predictor.predict(missing)).all()
+
+
+def test_a_pandas_frame_is_made_as_polars_makes_it_but_without_pyarrow(rows, monkeypatch):
+    holes = training.raw_rows(rows.with_columns(pickup_zone=pl.lit(None, pl.Int64)), small_model()).head(50)
+    raw = training.raw_rows(rows, small_model()).head(50)
+    by_polars = pd.concat([raw.to_pandas(), holes.to_pandas()])
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    made = pd.concat([training.as_pandas(raw), training.as_pandas(holes)])
+
+    pd.testing.assert_frame_equal(made, by_polars)
