@@ -23,7 +23,7 @@ from flows.ml.fingerprint import Snapshot
 from flows.ml.ledger import Entry, HeadMoved, Standing
 from flows.ml.registry import Version
 from flows.models import ModelName
-from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, progress, scratch
+from flows.resources import RESULTS, RETRIES, MonthOrEmpty, attach, open_resources, progress, scratch
 
 Window = Annotated[int | None, Field(ge=1, le=120)]
 
@@ -106,7 +106,7 @@ def look_up(model: ModelName, fingerprint: str) -> Standing:
 @task(
     task_run_name="train {model} on {snapshot.span}",
     cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: f"train/{parameters['fingerprint']}"),
-    persist_result=True,
+    **RESULTS,
     **RETRIES,
 )
 def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
@@ -135,7 +135,7 @@ def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, deci
     cache_policy=CacheKeyFnPolicy(
         cache_key_fn=lambda context, parameters: judging.key(parameters["decision"], parameters["champion_fault"])
     ),
-    persist_result=True,
+    **RESULTS,
     **RETRIES,
 )
 def judge(
