@@ -14,3 +14,7 @@ class Finding:
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.message}"
+
+
+class Skipped(Exception):
+    """A check that cannot run here, and why."""

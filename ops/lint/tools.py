@@ -1,4 +1,4 @@
-"""The linters made elsewhere: ruff, mypy, bash. Their rules are in ``pyproject.toml``."""
+"""The linters made elsewhere: ruff, mypy, bash, hadolint. Their rules are in ``pyproject.toml``."""
 
 import re
 import subprocess
@@ -9,6 +9,7 @@ from ops.lint import repository
 from ops.lint.finding import Finding
 
 _PLACE = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?: (?P<message>.+)$")
+_HADOLINT = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+) (?P<message>.+)$")
 _BASH = re.compile(r"^(?P<file>[^\s:]+): line (?P<line>\d+): (?P<message>.+)$")
 
 
@@ -33,13 +34,19 @@ def scripts(root: Path) -> list[Finding]:
     return [finding for name in named for finding in _findings(root, "bash", "-n", name)]
 
 
+def dockerfiles(root: Path) -> list[Finding]:
+    """What hadolint finds in the Dockerfiles, the shell in them included."""
+    named = sorted(name for name in repository.files(root) if Path(name).name == "Dockerfile")
+    return _findings(root, program("hadolint"), "--no-color", *named) if named else []
+
+
 def _findings(root: Path, *command: str) -> list[Finding]:
     """What a linter printed, one finding a line; its last words where it failed without naming a place."""
     done = run(root, *command)
     if done.returncode == 0:
         return []
     lines = (done.stdout + done.stderr).splitlines()
-    found = [match for line in lines if (match := _PLACE.match(line) or _BASH.match(line))]
+    found = [match for line in lines if (match := _PLACE.match(line) or _BASH.match(line) or _HADOLINT.match(line))]
     if not found:
         return [Finding(Path(command[0]).name, None, last_words(done.stdout + done.stderr))]
     return [Finding(one["file"], int(one["line"]), one["message"]) for one in found]

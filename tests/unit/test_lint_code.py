@@ -140,6 +140,21 @@ def test_the_repositorys_scripts_can_be_read() -> None:
     assert tools.scripts(ROOT) == []
 
 
+def test_what_hadolint_finds_in_a_dockerfile_is_found_with_its_line(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "Dockerfile").write_text("FROM debian:trixie-slim\nRUN cd /tmp && sudo true\n")
+
+    found = tools.dockerfiles(tmp_path)
+
+    assert {(one.file, one.line) for one in found} == {("docker/Dockerfile", 2)}
+    assert "DL3004" in " ".join(one.message for one in found)
+
+
+def test_the_repositorys_dockerfiles_have_no_findings() -> None:
+    assert tools.dockerfiles(ROOT) == []
+
+
 def test_a_check_that_breaks_down_has_not_passed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def broken(root: Path) -> list[Finding]:
         raise OSError("disk full")

@@ -1,0 +1,206 @@
+"""Applies to a Prefect server what the flows expect of it: ``python bootstrap.py CONFIGURATION``.
+
+The configuration is YAML (see ``Configuration``). Everything is looked up first and then made or changed, so it may run
+again after each change, and twice at once. It waits for servers that are still starting, and ends with a sentence and
+status 1 where one does not answer, is too old, or refuses.
+"""
+
+import base64
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import automations
+import checks
+import httpx
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import (
+    GlobalConcurrencyLimitCreate,
+    GlobalConcurrencyLimitUpdate,
+    VariableCreate,
+    VariableUpdate,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
+from prefect.exceptions import ObjectAlreadyExists
+from prefect_aws import S3Bucket
+from pydantic import BaseModel, ConfigDict
+
+RESULTS_BLOCK = "trainyard-results"
+
+
+class Part(BaseModel):
+    """A part of the configuration; a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pool(Part):
+    """The work pool: how many runs at once, and what a run's job looks like (empty: the type's own template)."""
+
+    name: str
+    type: str
+    concurrency: int
+    base_job_template: dict[str, Any] = {}
+
+
+class Lake(Part):
+    """The bucket; it is made where ``create`` says so. Address and keys come from AWS's own variables."""
+
+    bucket: str
+    prefix: str = ""
+    create: bool = False
+
+
+class Smoke(Part):
+    """The deployment ``smoke/platform``: the file with its flow, and the image it runs in."""
+
+    code: Path
+    image: str
+
+
+class Configuration(Part):
+    """All that is applied.
+
+    ``silence_seconds``: how long a run may say nothing; ``pending_seconds``: how long its pod may take to start;
+    ``patience``: seconds that servers are given to answer.
+    """
+
+    pool: Pool
+    lake: Lake
+    concurrency_limits: dict[str, int] = {}
+    variables: dict[str, Any] = {}
+    silence_seconds: int
+    pending_seconds: int
+    mlflow_url: str = ""
+    smoke: Smoke | None = None
+    patience: float = 240.0
+
+
+def main() -> int:
+    """Apply the configuration named on the command line."""
+    try:
+        apply(Configuration(**yaml.safe_load(Path(sys.argv[1]).read_text())))
+    except checks.BootstrapError as error:
+        sys.stderr.write(f"trainyard: {error}\n")
+        return 1
+    return 0
+
+
+def apply(wanted: Configuration) -> None:
+    """Apply everything. Raises ``BootstrapError`` at the first thing that cannot be."""
+    deadline = time.monotonic() + wanted.patience
+    with get_client(sync_client=True) as client:
+        eventually(lambda: checks.prefect_answers(client), deadline)
+        eventually(lambda: checks.lake_answers(wanted.lake.bucket, create=wanted.lake.create), deadline)
+        apply_pool(client, wanted.pool)
+        for name, limit in wanted.concurrency_limits.items():
+            apply_concurrency_limit(client, name, limit)
+        for name, value in wanted.variables.items():
+            apply_variable(client, name, value)
+        apply_results_block(wanted.lake)
+        for automation in automations.wanted(wanted.silence_seconds, wanted.pending_seconds):
+            automations.apply(client, automation)
+            say(f"automation: {automation.name}")
+        if wanted.smoke:
+            apply_smoke_deployment(client, wanted.pool.name, wanted.smoke)
+    if wanted.mlflow_url:
+        eventually(lambda: checks.mlflow_answers(wanted.mlflow_url), deadline)
+    say("everything is applied")
+
+
+def eventually(check: Callable[[], str], deadline: float) -> None:
+    """Check until it passes. Raises ``BootstrapError`` with the last sentence once time is up."""
+    while True:
+        try:
+            return say(check())
+        except checks.NotYet as error:
+            if time.monotonic() > deadline:
+                raise checks.BootstrapError(str(error)) from error
+            say(f"waiting: {error}")
+            time.sleep(2)
+
+
+def apply_pool(client: SyncPrefectClient, wanted: Pool) -> None:
+    """Make the work pool, or bring it to what is wanted. One that an operator paused stays paused."""
+    template = wanted.base_job_template or own_template(wanted.type)
+    wish = {"base_job_template": template, "concurrency_limit": wanted.concurrency}
+    try:
+        client.create_work_pool(WorkPoolCreate(name=wanted.name, type=wanted.type, **wish))
+    except ObjectAlreadyExists:
+        if (found := client.read_work_pool(wanted.name)).type != wanted.type:
+            raise checks.BootstrapError(
+                f"the work pool {wanted.name} is there and of type {found.type}, not {wanted.type}: delete it in the"
+                " Prefect UI, with its deployments, and run this again."
+            ) from None
+        client.update_work_pool(wanted.name, WorkPoolUpdate(**wish))
+    say(f"work pool {wanted.name}: {wanted.concurrency} runs at once")
+
+
+def own_template(pool_type: str) -> dict[str, Any]:
+    """The base job template that a type of work pool brings itself."""
+    from prefect.workers.base import BaseWorker
+
+    worker = BaseWorker.get_worker_class_from_type(pool_type)
+    assert worker is not None, pool_type
+    return worker.get_default_base_job_template()
+
+
+def apply_concurrency_limit(client: SyncPrefectClient, name: str, limit: int) -> None:
+    """Make a global concurrency limit, or bring it to what is wanted; the slots that are taken stay taken."""
+    try:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=limit))
+    except (ObjectAlreadyExists, httpx.HTTPStatusError):
+        client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=limit))
+    say(f"concurrency limit {name}: {limit}")
+
+
+def apply_variable(client: SyncPrefectClient, name: str, value: Any) -> None:
+    """Make a variable, or bring it to what is wanted."""
+    try:
+        client.create_variable(VariableCreate(name=name, value=value))
+    except (ObjectAlreadyExists, httpx.HTTPStatusError):
+        client.update_variable(VariableUpdate(name=name, value=value))
+    say(f"variable {name}")
+
+
+def apply_results_block(lake: Lake) -> None:
+    """Save the block that task results persist through; its credentials and endpoint are the environment's."""
+    folder = "/".join(part for part in (lake.prefix, "results") if part)
+    S3Bucket(bucket_name=lake.bucket, bucket_folder=folder).save(RESULTS_BLOCK, overwrite=True)
+    say(f"block s3-bucket/{RESULTS_BLOCK}")
+
+
+def apply_smoke_deployment(client: SyncPrefectClient, pool_name: str, smoke: Smoke) -> None:
+    """Make the deployment that `helm test` runs. Its code comes with it, so that it needs no repository to start."""
+    code = base64.b64encode(smoke.code.read_bytes()).decode()
+    folder = "/tmp/smoke"  # noqa: S108 - the scratch space of a pod of its own
+    script = f"mkdir -p {folder} && echo {code} | base64 -d > {folder}/smoke.py"
+    client.create_deployment(
+        flow_id=client.create_flow_from_name("smoke"),
+        name="platform",
+        description="Try what a flow run needs of the platform. `helm test` runs it.",
+        tags=["platform"],
+        work_pool_name=pool_name,
+        job_variables={"image": smoke.image, "memory": "512Mi", "scratch": "256Mi", "deadline_seconds": 600},
+        entrypoint="smoke.py:smoke",
+        pull_steps=[
+            {"prefect.deployments.steps.run_shell_script": {"script": script, "shell": True}},
+            {"prefect.deployments.steps.set_working_directory": {"directory": folder}},
+        ],
+        parameter_openapi_schema={"type": "object", "properties": {}},
+    )
+    say("deployment smoke/platform")
+
+
+def say(what: str) -> None:
+    """A line of the log, at once."""
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Runs the deployment ``smoke/platform`` and prints how it ended: what ``helm test`` shows."""
+
+import sys
+
+import checks
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+
+PATIENCE = 300.0
+"""Seconds the run may take; most of them a first pull of the image."""
+
+
+def main() -> int:
+    """Exit status 0 where the run ended Completed, else 1 and a sentence."""
+    try:
+        with get_client(sync_client=True) as client:
+            checks.prefect_answers(client)
+        return run()
+    except (checks.BootstrapError, checks.NotYet) as error:
+        return fail(str(error))
+    except ObjectNotFound:
+        return fail(
+            "Prefect has no deployment smoke/platform: the bootstrap Job, which makes it, is still at work or has"
+            " failed. Its log says why: kubectl logs --selector app.kubernetes.io/component=bootstrap --tail=20"
+        )
+
+
+def run() -> int:
+    """Run the deployment and wait for its end."""
+    run = run_deployment("smoke/platform", timeout=PATIENCE, poll_interval=1, as_subflow=False)
+    assert isinstance(run, FlowRun)
+    assert run.state is not None
+    sys.stdout.write(f"{run.name} ended {run.state.name}: {run.state.message}\n")
+    if not run.state.is_final():
+        return fail(
+            f"no end after {PATIENCE:.0f} s. See the worker's log, and the pod's events: kubectl describe pod"
+            f" --selector prefect.io/flow-run-id={run.id}"
+        )
+    return 0 if run.state.is_completed() else 1
+
+
+def fail(sentence: str) -> int:
+    """The sentence on standard error, and exit status 1."""
+    sys.stderr.write(f"trainyard: {sentence}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The flow ``smoke``: what a flow run needs of the platform, tried once. ``helm test`` runs it."""
+
+import base64
+import os
+import subprocess
+from typing import Any
+
+import boto3
+from prefect import flow, task
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+
+class SmokeError(Exception):
+    """What does not work, and what to look at."""
+
+
+@flow(name="smoke", description="Try what a flow run needs of the platform: the lake, MLflow, the repository.")
+def smoke() -> State:
+    """Write, read and delete an object in the lake, ask MLflow for its models, ask for the repository's head."""
+    said = [lake(), registry(), repository()]
+    return Completed(message="; ".join(said))
+
+
+@task(name="the lake keeps an object", persist_result=False)
+def lake() -> str:
+    """Write, read and delete an object. Raises ``SmokeError``."""
+    bucket, prefix = os.environ["TRAINYARD_LAKE_BUCKET"], os.environ.get("TRAINYARD_LAKE_PREFIX", "")
+    key = "/".join(part for part in (prefix, "smoke", str(flow_run.id)) if part)
+    client: Any = boto3.client("s3")
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=b"smoke")
+        found = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        client.delete_object(Bucket=bucket, Key=key)
+    except Exception as error:
+        raise SmokeError(
+            f"the lake, bucket {bucket} at {client.meta.endpoint_url}, does not keep an object ({error}): correct the"
+            " values under `lake`, the keys in its Secret, or the rights of the service account's role."
+        ) from error
+    if found != b"smoke":
+        raise SmokeError(f"the lake gave back {found!r} for what was written to {bucket}/{key}")
+    return f"bucket {bucket} keeps objects"
+
+
+@task(name="MLflow answers", persist_result=False)
+def registry() -> str:
+    """Ask MLflow for its registered models. Raises ``SmokeError``."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    try:
+        models = client.search_registered_models(max_results=100)
+    except Exception as error:
+        raise SmokeError(
+            f"MLflow at {mlflow.get_tracking_uri()} does not answer these credentials ({error}): see its pod, or"
+            " correct mlflow.externalUrl and the Secret."
+        ) from error
+    return f"MLflow holds {len(models)} models"
+
+
+@task(name="the repository answers", persist_result=False)
+def repository() -> str:
+    """Ask the repository that flow runs clone for its head. Raises ``SmokeError``."""
+    address = os.environ.get("GIT_REPOSITORY", "")
+    if not address:
+        raise SmokeError("no repository is given that flow runs could clone: set git.repository.")
+    done = subprocess.run(
+        ["git", "ls-remote", "--heads", address],
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **login(address, os.environ.get("GIT_TOKEN", ""))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        raise SmokeError(
+            f"the repository {address} does not answer ({done.stderr.strip()}): correct git.repository, or the token in"
+            " the Secret that git.tokenSecret names."
+        )
+    return f"{address} has {len(done.stdout.splitlines())} branches"
+
+
+def login(address: str, token: str) -> dict[str, str]:
+    """What tells git the token, or the ``user:password``, of a repository; in no argument, since those can be read."""
+    if not token:
+        return {}
+    pair = base64.b64encode((token if ":" in token else f"x-access-token:{token}").encode()).decode()
+    header = {"KEY_0": f"http.{address}.extraHeader", "VALUE_0": f"Authorization: Basic {pair}", "COUNT": "1"}
+    return {f"GIT_CONFIG_{name}": value for name, value in header.items()}

@@ -1,0 +1,438 @@
+"""What the chart's bootstrap Job applies to a Prefect server, as it is set on the cluster: behind a password."""
+
+import contextvars
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolUpdate
+
+from ops import chart
+from ops.s3_servers import Server, free_ports, running
+from tests.integration.servers import ROOT, at
+from tests.platform import chart as platform_chart
+
+FILES = ROOT / chart.CHART / "files" / "bootstrap"
+AUTH_STRING = "admin:not-a-secret-of-anyone"
+SILENT, UNSTARTED = "A run that fell silent is Crashed", "A run whose pod does not start is Crashed"
+VARIABLES = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {
+        "image": {"type": "string"},
+        "memory": {"type": "string"},
+        "scratch": {"type": "string"},
+        "deadline_seconds": {"type": "integer"},
+    },
+}
+TEMPLATE = {"job_configuration": {"image": "{{ image }}"}, "variables": VARIABLES}
+WANTED: dict[str, Any] = {
+    "pool": {"name": "kubernetes", "type": "kubernetes", "concurrency": 3, "base_job_template": TEMPLATE},
+    "lake": {"bucket": "lake", "prefix": "trainyard"},
+    "concurrency_limits": {"tlc": 2},
+    "variables": {"note": "hello"},
+    "silence_seconds": 120,
+    "pending_seconds": 300,
+    "smoke": {"code": str(FILES / "smoke.py"), "image": "trainyard/flows:1"},
+    "patience": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(minio_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment that a pod has: a Prefect server behind a password, with CSRF on, and a lake."""
+    folder = tmp_path_factory.mktemp("prefect")
+    (port,) = free_ports(1)
+    own = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "DO_NOT_TRACK": "1",
+        "PREFECT_HOME": str(folder / "client"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_API_AUTH_STRING": AUTH_STRING,
+        "AWS_ENDPOINT_URL": minio_server.url,
+        "AWS_ACCESS_KEY_ID": "trainyard-tests",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret-of-anyone",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with running(_prefect(folder, port), folder / "log"):
+        yield own
+
+
+def _prefect(folder: Path, port: int) -> Server:
+    return Server(
+        name="prefect",
+        argv=(str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port)),
+        env={
+            "PREFECT_HOME": str(folder / "server"),
+            "PREFECT_SERVER_API_AUTH_STRING": AUTH_STRING,
+            "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        },
+        url=f"http://127.0.0.1:{port}",
+        ready=f"http://127.0.0.1:{port}/api/health",
+        ports=(port,),
+        stop_signal=signal.SIGTERM,
+    )
+
+
+@pytest.fixture
+def client(cluster: dict[str, str]) -> Iterator[SyncPrefectClient]:
+    """A client of the server, which is empty; the environment of this process is that of a pod."""
+    with at(cluster), get_client(sync_client=True) as own:
+        empty(own)
+        yield own
+
+
+def empty(client: SyncPrefectClient) -> None:
+    """Take away everything that the bootstrap makes."""
+    for name in (SILENT, UNSTARTED):
+        for found in client.read_automations_by_name(name):
+            client.delete_automation(found.id)
+    for pool in client.read_work_pools():
+        client.delete_work_pool(pool.name)
+    for flow in client.read_flows():
+        client.delete_flow(flow.id)
+    for document in client.read_block_documents():
+        client.delete_block_document(document.id)
+    for limit in client.read_global_concurrency_limits():
+        client.delete_global_concurrency_limit_by_name(limit.name)
+    for variable in client.read_variables():
+        client.delete_variable_by_name(variable.name)
+
+
+@pytest.fixture
+def apply(client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Applies what is wanted, changed where a test says so."""
+    monkeypatch.syspath_prepend(str(FILES))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the keys of the process's first request
+    import bootstrap
+
+    return lambda **changed: bootstrap.apply(bootstrap.Configuration(**{**WANTED, **changed}))
+
+
+def applied(client: SyncPrefectClient) -> dict[str, Any]:
+    """All that is on the server, but for when it was written."""
+    apart = {"exclude": {"created", "updated"}}
+    automations = [found for name in (SILENT, UNSTARTED) for found in client.read_automations_by_name(name)]
+    return {
+        "pools": [pool.model_dump(**apart) for pool in client.read_work_pools()],
+        "deployments": [found.model_dump(**apart) for found in client.read_deployments()],
+        "blocks": [(found.name, found.data, found.block_type_id) for found in client.read_block_documents()],
+        "limits": {found.name: found.limit for found in client.read_global_concurrency_limits()},
+        "variables": {found.name: found.value for found in client.read_variables()},
+        "automations": [found.model_dump() for found in automations],
+    }
+
+
+def automation(client: SyncPrefectClient, name: str) -> Any:
+    (found,) = client.read_automations_by_name(name)
+    return found
+
+
+def refused(apply: Callable[..., None], **changed: Any) -> str:
+    """The sentence in which the bootstrap ends."""
+    import checks
+
+    with pytest.raises(checks.BootstrapError) as error:
+        apply(**changed)
+    return str(error.value)
+
+
+@contextmanager
+def server(*answers: tuple[int, str]) -> Iterator[str]:
+    """A server of faults: it gives these answers one after the other, the last of them for ever; its address."""
+    left = list(answers)
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html" if text.startswith("<") else "application/json")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{found.server_address[1]}"
+        found.shutdown()
+
+
+def test_pool_limits_variables_block_automations_and_deployment_are_applied(client, apply) -> None:
+    apply()
+
+    found = applied(client)
+    (pool,), (deployment,), ((block, data, _),) = found["pools"], found["deployments"], found["blocks"]
+    assert (pool["name"], pool["type"], pool["concurrency_limit"]) == ("kubernetes", "kubernetes", 3)
+    assert pool["base_job_template"] == TEMPLATE
+    assert (block, data["bucket_name"], data["bucket_folder"]) == ("trainyard-results", "lake", "trainyard/results")
+    assert deployment["job_variables"]["image"] == "trainyard/flows:1"
+    assert (found["limits"], found["variables"]) == ({"tlc": 2}, {"note": "hello"})
+    assert {each["name"]: each["trigger"]["within"].total_seconds() for each in found["automations"]} == {
+        SILENT: 120,
+        UNSTARTED: 300,
+    }
+
+
+def test_no_key_of_the_lake_is_kept_in_prefect(client, apply) -> None:
+    apply()
+
+    assert "not-a-secret-of-anyone" not in str(applied(client))
+
+
+def test_applied_again_nothing_is_other_than_before(client, apply) -> None:
+    apply()
+    before = applied(client)
+
+    apply()
+
+    assert applied(client) == before
+
+
+def test_applied_by_several_at_once_everything_is_there_once(client, apply) -> None:
+    at_once = threading.Barrier(3)
+
+    def one() -> None:
+        at_once.wait()
+        apply()
+
+    with ThreadPoolExecutor(3) as threads:
+        ended = [threads.submit(contextvars.copy_context().run, one) for _ in range(3)]
+
+    assert [each.result() for each in ended] == [None] * 3
+    assert {name: len(each) for name, each in applied(client).items()} == {
+        "pools": 1,
+        "deployments": 1,
+        "blocks": 1,
+        "limits": 1,
+        "variables": 1,
+        "automations": 2,
+    }
+
+
+def test_of_automations_made_at_the_same_moment_one_stays(client, apply) -> None:
+    import automations
+
+    for wanted in automations.wanted(120, 300) * 3:
+        client.create_automation(wanted)
+
+    apply()
+
+    assert len(applied(client)["automations"]) == 2
+
+
+def test_what_an_operator_paused_or_switched_off_stays_so(client, apply) -> None:
+    apply()
+    client.update_work_pool("kubernetes", WorkPoolUpdate(is_paused=True))
+    client.pause_automation(automation(client, SILENT).id)
+
+    apply(silence_seconds=240, pool={**WANTED["pool"], "concurrency": 7})
+
+    pool = client.read_work_pool("kubernetes")
+    assert (pool.is_paused, pool.concurrency_limit) == (True, 7)
+    assert (automation(client, SILENT).enabled, automation(client, UNSTARTED).enabled) == (False, True)
+    assert automation(client, SILENT).trigger.within.total_seconds() == 240
+
+
+def test_what_is_wanted_otherwise_is_applied(client, apply) -> None:
+    apply()
+    pool = applied(client)["pools"][0]["id"]
+    template = {**TEMPLATE, "job_configuration": {"image": "{{ image }}", "labels": {"a": "b"}}}
+
+    apply(
+        pool={**WANTED["pool"], "base_job_template": template},
+        lake={"bucket": "lake"},
+        concurrency_limits={"tlc": 5},
+        variables={"note": {"a": 1}},
+        pending_seconds=60,
+        smoke={**WANTED["smoke"], "image": "trainyard/flows:2"},
+    )
+
+    found = applied(client)
+    assert (found["pools"][0]["id"], found["pools"][0]["base_job_template"]) == (pool, template)
+    assert found["blocks"][0][1]["bucket_folder"] == "results"
+    assert (found["limits"], found["variables"]) == ({"tlc": 5}, {"note": {"a": 1}})
+    assert found["deployments"][0]["job_variables"]["image"] == "trainyard/flows:2"
+    assert automation(client, UNSTARTED).trigger.within.total_seconds() == 60
+    assert "within 60 s" in automation(client, UNSTARTED).actions[0].message
+
+
+def test_a_pool_without_a_template_of_ours_gets_that_of_its_type(client, apply) -> None:
+    apply(pool={"name": "local", "type": "process", "concurrency": 2}, smoke=None)
+
+    assert "working_dir" in client.read_work_pool("local").base_job_template["variables"]["properties"]
+
+
+def test_the_charts_own_configuration_is_one_that_prefect_takes(client, apply) -> None:
+    if not chart.helm():
+        pytest.skip("helm is not on PATH")
+    rendered = platform_chart.case("laptop").configuration()
+
+    apply(**rendered | {"mlflow_url": "", "smoke": {**rendered["smoke"], "code": str(FILES / "smoke.py")}})
+
+    found = applied(client)
+    assert found["pools"][0]["base_job_template"] == rendered["pool"]["base_job_template"]
+    assert [each["name"] for each in found["deployments"]] == ["platform"]
+
+
+def test_a_bucket_is_made_where_that_is_asked_for_and_only_there(client, apply) -> None:
+    name = f"bucket-{os.urandom(4).hex()}"
+
+    said = refused(apply, lake={"bucket": name})
+    apply(lake={"bucket": name, "create": True})
+    apply(lake={"bucket": name})
+
+    assert said.startswith(f"there is no bucket {name} at http://127.0.0.1:")
+    assert said.endswith("make it, or correct lake.bucket.")
+
+
+def test_a_pool_of_another_type_is_refused(client, apply) -> None:
+    apply(pool={"name": "kubernetes", "type": "process", "concurrency": 1}, smoke=None)
+
+    said = refused(apply)
+
+    assert "the work pool kubernetes is there and of type process, not kubernetes: delete it" in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"PREFECT_API_AUTH_STRING": "admin:wrong"}, "refuses these credentials: the Secret's `auth-string` must be"),
+        ({"PREFECT_API_URL": "http://127.0.0.1:1/api"}, "does not answer (ConnectError): see the server's pod"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses bucket lake (SignatureDoesNotMatch): correct the keys"),
+        ({"AWS_ACCESS_KEY_ID": "nobody"}, "refuses bucket lake (InvalidAccessKeyId): correct the keys"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true"}, "there are no keys for the lake at http"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "cannot be used (EndpointConnectionError"),
+    ],
+)
+def test_what_does_not_answer_or_refuses_is_a_sentence(
+    client, apply, cluster, changed: Mapping[str, str], sentence: str
+) -> None:
+    with at({**cluster, **changed}):
+        said = refused(apply)
+
+    assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ((200, '"3.0.0"'), "is version 3.0.0, older than the flows' 3.8.8: upgrade it first"),
+        ((200, "<html>Log in</html>"), "is not Prefect's API: correct prefect.externalApiUrl (it ends in /api)"),
+        ((200, "{}"), "is not Prefect's API: correct prefect.externalApiUrl"),
+        ((404, "{}"), "answers 404: see the server's log, or correct prefect.externalApiUrl"),
+        ((500, "{}"), "answers 500: see the server's log"),
+    ],
+)
+def test_a_prefect_that_is_too_old_broken_or_none_is_a_sentence(
+    client, apply, cluster, answer: tuple[int, str], sentence: str
+) -> None:
+    with server(answer) as url, at({**cluster, "PREFECT_API_URL": f"{url}/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}):
+        said = refused(apply)
+
+    assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ((401, "no"), "answers 401: the Secret's `username` and `password` must be a user of it"),
+        ((403, "Invalid Host header"), "one of its allowed hosts. It said: Invalid Host header"),
+        ((500, "out of disk"), "answers 500: out of disk"),
+        ((200, "<html>Log in</html>"), "is not MLflow: correct mlflow.externalUrl"),
+    ],
+)
+def test_an_mlflow_that_refuses_fails_or_is_none_is_a_sentence(
+    client, apply, answer: tuple[int, str], sentence: str
+) -> None:
+    with server(answer) as url:
+        said = refused(apply, mlflow_url=url)
+
+    assert sentence in said
+
+
+def test_an_mlflow_that_does_not_answer_is_a_sentence(client, apply) -> None:
+    said = refused(apply, mlflow_url="http://127.0.0.1:1")
+
+    assert "does not answer (ConnectError): see its pod and its log, or correct mlflow.externalUrl" in said
+
+
+def test_a_server_that_is_still_starting_is_waited_for(client, apply, capsys) -> None:
+    with server((503, "starting"), (503, "starting"), (200, "{}")) as url:
+        apply(mlflow_url=url, patience=60)
+
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line.startswith("waiting")] == [
+        f"waiting: MLflow at {url} answers 503: starting"
+    ] * 2
+    assert said[-1] == "everything is applied"
+
+
+def run(env: Mapping[str, str], folder: Path, **changed: Any) -> subprocess.CompletedProcess[str]:
+    """The program of the bootstrap Job."""
+    configuration = folder / "configuration.yaml"
+    configuration.write_text(yaml.safe_dump({**WANTED, **changed}))
+    command = [sys.executable, str(FILES / "bootstrap.py"), str(configuration)]
+    return subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_job_ends_well_once_everything_is_applied(client, cluster, tmp_path: Path) -> None:
+    ended = run(cluster, tmp_path)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[-1] == "everything is applied"
+    assert client.read_work_pool("kubernetes").concurrency_limit == 3
+
+
+def test_the_job_ends_badly_with_one_sentence_that_holds_no_secret(client, cluster, tmp_path: Path) -> None:
+    ended = run({**cluster, "PREFECT_API_AUTH_STRING": "admin:a-wrong-password"}, tmp_path)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("trainyard: Prefect at http://127.0.0.1:")
+    assert len(ended.stderr.splitlines()) == 1
+    assert "a-wrong-password" not in ended.stdout + ended.stderr
+
+
+def helm_test(env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The program of the pod of `helm test`."""
+    command = [sys.executable, str(FILES / "run_smoke.py")]
+    return subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (
+            {},
+            "Prefect has no deployment smoke/platform: the bootstrap Job, which makes it, is still at work or",
+        ),
+        (
+            {"PREFECT_API_AUTH_STRING": "admin:a-wrong-password"},
+            "refuses these credentials: the Secret's `auth-string`",
+        ),
+        ({"PREFECT_API_URL": "http://127.0.0.1:1/api"}, "does not answer (ConnectError): see the server's pod"),
+    ],
+)
+def test_helm_test_that_can_start_no_run_ends_with_one_sentence(
+    client, cluster, changed: Mapping[str, str], sentence: str
+) -> None:
+    ended = helm_test({**cluster, **changed})
+
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
