@@ -190,6 +190,7 @@ def _provisioned_from(place: Place) -> str:
         place.root / "prefect.yaml",
         *sorted(place.root.glob("flows/**/*.py")),
         *sorted(place.root.glob("ops/*.py")),
+        *sorted(place.root.glob("infra/helm/trainyard/files/bootstrap/*.py")),
     ]
     digest = hashlib.sha256(revision(place).encode())
     for path in files:

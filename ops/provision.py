@@ -1,68 +1,33 @@
-"""What the flows expect of a Prefect server and a lake: bucket, work pool, block, limits, deployments.
-
-Everything is looked up first and then made or changed, so running it twice, or twice at once, ends the same.
-"""
+"""What the flows expect of the local Prefect server: what the bootstrap applies on a cluster too, and deployments."""
 
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
-import boto3
 import yaml
-from botocore.exceptions import ClientError
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
-from prefect.workers.process import ProcessWorker
-from prefect_aws import S3Bucket
 
-from ops.environment import BUCKET, RESULTS_BLOCK, here
+from ops.deploy import apply
+from ops.environment import BUCKET, Place, here
 
 POOL = "local"
+BOOTSTRAP = "infra/helm/trainyard/files/bootstrap/bootstrap.py"
 UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
-def bucket() -> None:
-    """Make the lake's bucket where it is not there."""
-    client: Any = boto3.client("s3")
-    try:
-        client.create_bucket(Bucket=BUCKET)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
-            raise
-
-
-def pool(client: SyncPrefectClient) -> None:
-    """Make the process work pool of the local platform."""
-    template = ProcessWorker.get_default_base_job_template()
-    try:
-        client.create_work_pool(
-            WorkPoolCreate(name=POOL, type="process", base_job_template=template, concurrency_limit=2)
-        )
-    except ObjectAlreadyExists:
-        return
-
-
-def results_block() -> None:
-    """Save the block that task results persist through; its credentials and endpoint are the environment's."""
-    S3Bucket(bucket_name=BUCKET, bucket_folder="results").save(RESULTS_BLOCK.split("/")[1], overwrite=True)
-
-
-def deployments(root: Path, pool_name: str) -> list[str]:
-    """The full names (flow/deployment) in ``prefect.yaml`` that run on a pool."""
-    entries = yaml.safe_load((root / "prefect.yaml").read_text())["deployments"]
-    return [f"{entry['flow_name']}/{entry['name']}" for entry in entries if entry["work_pool"]["name"] == pool_name]
-
-
-def deploy(root: Path, pool_name: str) -> None:
-    """Apply every deployment of a pool as ``prefect.yaml`` has it."""
-    names = [argument for name in deployments(root, pool_name) for argument in ("--name", name)]
-    prefect = str(Path(sys.executable).with_name("prefect"))
-    subprocess.run([prefect, "--no-prompt", "deploy", *names], cwd=root, check=True)
+def bootstrap(place: Place) -> None:
+    """Apply bucket, work pool, block and automations by the chart's own bootstrap."""
+    configuration = place.folder(".") / "bootstrap.yaml"
+    wanted = {
+        "pool": {"name": POOL, "type": "process", "concurrency": 2},
+        "lake": {"bucket": BUCKET, "create": True},
+        "silence_seconds": 120,
+        "pending_seconds": 120,
+    }
+    configuration.write_text(yaml.safe_dump(wanted))
+    subprocess.run([sys.executable, here().root / BOOTSTRAP, configuration], check=True)
 
 
 def close_runs(client: SyncPrefectClient) -> None:
@@ -75,13 +40,11 @@ def close_runs(client: SyncPrefectClient) -> None:
 
 def main() -> None:
     """Provision the platform the environment points at."""
-    bucket()
-    with get_client(sync_client=True) as client:
-        pool(client)
-        if "--no-run-is-alive" in sys.argv:
+    bootstrap(here())
+    if "--no-run-is-alive" in sys.argv:
+        with get_client(sync_client=True) as client:
             close_runs(client)
-    results_block()
-    deploy(here().root, POOL)
+    apply(here().root, POOL, {})
 
 
 if __name__ == "__main__":

@@ -33,8 +33,7 @@ def prefect_and_mlflow(folder: Path, s3: Server, access_key: str, secret_key: st
         platform.launch(place, env, servers)
         platform.wait_for(place, servers, lambda line: None)
         with at(env):
-            provision.bucket()
-            provision.results_block()
+            provision.bootstrap(place)
         yield env
     finally:
         processes.stop(place.state)
