@@ -26,6 +26,30 @@ status: ## Say what of the local platform runs, and where
 env: ## Print the environment of the local platform: eval "$$(make -s env)" points prefect and mlflow at it
 	@$(PYTHON) -m ops env
 
+.PHONY: kind-up
+kind-up: install ## Make a kind cluster with the whole platform on it, or repair and upgrade the one there is
+	@$(PYTHON) -m ops.kind up
+
+.PHONY: kind-deploy
+kind-deploy: install ## Push HEAD to the cluster's git server and let its deployments run it
+	@$(PYTHON) -m ops.kind deploy
+
+.PHONY: kind-demo
+kind-demo: install ## Run the main job on three public months there, as Jobs; deploys first where HEAD is not deployed
+	@$(PYTHON) -m ops.kind demo
+
+.PHONY: kind-status
+kind-status: install ## Say what of the platform runs on the cluster, and where
+	@$(PYTHON) -m ops.kind status
+
+.PHONY: kind-env
+kind-env: install ## Print the environment, passwords among it, that points kubectl, prefect and mlflow at the cluster
+	@$(PYTHON) -m ops.kind env
+
+.PHONY: kind-down
+kind-down: install ## Remove the cluster with everything on it
+	@$(PYTHON) -m ops.kind down
+
 .PHONY: install
 install: ## Install what the local platform needs into .trainyard/venv
 	@ops/bootstrap ops
@@ -46,18 +70,34 @@ unit: install-tests ## Run the unit tests: no network, no server
 integration: install-tests ## Run the tests against real S3, Prefect and MLflow servers
 	@$(PYTHON) -m tests.suites integration
 
+.PHONY: unproven
+unproven: install-tests ## Run the cluster tests that `make test` leaves out until they have passed in a whole run
+	@$(PYTHON) -m pytest -q -rs -m unproven tests/cluster
+
 .PHONY: lint
-lint: install-tests ## Check style, types, imports, prefect.yaml and the docs
-	@$(PYTHON) -m ops.lint
+lint: install-tests ## Check style, types, imports, prefect.yaml, Dockerfile, chart and docs; STRICT=1 fails where a check cannot run
+	@$(PYTHON) -m ops.lint $(if $(STRICT),--strict)
 
 .PHONY: format
 format: install-tests ## Format the code
 	@.trainyard/venv/bin/ruff format . && .trainyard/venv/bin/ruff check --fix --quiet .
 
+.PHONY: chart-docs
+chart-docs: install-tests ## Write docs/values.md, the reference of the chart's values
+	@$(PYTHON) -m ops.chart_values
+
 .PHONY: lock
 lock: install-tests ## Compile the locks anew; UPGRADE=1 takes the newest versions
 	@PATH="$(CURDIR)/.trainyard/venv/bin:$$PATH" ops/lock $(if $(UPGRADE),--upgrade)
 
+.PHONY: images
+images: install ## Build the images whose content changed; print their tags, sizes and import time
+	@$(PYTHON) -m ops.images
+
 .PHONY: bench
 bench: install-tests ## Time the model against the course pipeline, as a ratio
 	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.retrain
+
+.PHONY: screenshots
+screenshots: install-tests ## Take the pictures of the docs anew, after make kind-demo; needs Chromium
+	@$(PYTHON) -m ops.screenshots

@@ -11,6 +11,12 @@ from ops import platform
 from ops.environment import environment, here, settings
 from ops.show import show_urls
 
+DEMO = (
+    *("--deployment", "monthly/trip-duration-local"),
+    *("--source", "examples/tlc/green_tripdata_{month}.parquet"),
+    *("--logs", ".trainyard/log/worker.log"),
+)
+
 
 def _start(console: Console) -> int:
     with platform.exclusive(here()):
@@ -46,7 +52,11 @@ def _env(_: Console) -> int:
 def _demo(console: Console) -> int:
     with platform.exclusive(here()):
         ports = platform.start(here(), console.print)
-        return subprocess.call([sys.executable, "-m", "ops.demo"], env=environment(here(), ports), cwd=here().root)
+        command = [sys.executable, "-m", "ops.demo", *DEMO]
+        status = subprocess.call(command, env=environment(here(), ports), cwd=here().root)
+    if status == 0:
+        show_urls(console, ports)
+    return status
 
 
 VERBS = {

@@ -1,5 +1,6 @@
 """The main job on three public months, through its deployments: ``monthly`` month by month, then what came of it."""
 
+import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -26,20 +27,25 @@ from flows.ml import landing
 from flows.ml.errors import TrainyardError
 from flows.ml.registry import Version
 from flows.resources import Resources, attach
-from ops.environment import here
-from ops.show import show_urls
 
-DEPLOYMENT = "monthly/trip-duration-local"
 MODEL = "trip-duration"
 DATASET = "green-trips"
 MONTHS = ("2023-01", "2023-02", "2023-03")
-SOURCE = "examples/tlc/green_tripdata_{month}.parquet"
 PATIENCE = 900.0
 """Seconds one month may take; it takes about ten."""
 
 
 class DemoError(Exception):
     """A month did not end as it should."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The deployment to go through, where its runs find a month's file, and what tells why one did not end."""
+
+    deployment: str
+    source: str
+    logs: str
 
 
 @dataclass(frozen=True)
@@ -56,21 +62,21 @@ class Row:
 
 def main() -> int:
     """Run the months and print the table; exit status 1 where a month did not end as it should, 130 on an interrupt."""
-    console = Console(highlight=False)
-    place = here()
+    parser = argparse.ArgumentParser(prog="python -m ops.demo", description=__doc__)
+    parser.add_argument("--deployment", required=True, help="flow/deployment of the scheduled whole")
+    parser.add_argument("--source", required=True, help="where its runs find a month's file, with {month} to fill in")
+    parser.add_argument("--logs", required=True, help="where to look when a run does not end")
+    job, console = Job(**vars(parser.parse_args())), Console(highlight=False)
     try:
         with get_client(sync_client=True) as client:
             for month in MONTHS:
-                _run(client, console, month)
+                _run(client, console, job, month)
     except (DemoError, TrainyardError, PrefectException, httpx.HTTPError) as error:
         console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
         return 1
-    except KeyboardInterrupt:  # `make demo`, which is interrupted with this, says what to do
+    except KeyboardInterrupt:  # the verb that is interrupted with this says what to do
         return 130
     console.print(_table(rows(attach())))
-    ports = place.ports()
-    assert ports is not None
-    show_urls(console, ports)
     return 0
 
 
@@ -99,10 +105,10 @@ def _table(found: Iterator[Row]) -> Table:
     return table
 
 
-def _run(client: SyncPrefectClient, console: Console, month: str) -> None:
+def _run(client: SyncPrefectClient, console: Console, job: Job, month: str) -> None:
     """One month through the deployment, its progress shown. Raises ``DemoError``."""
-    deployment = client.read_deployment_by_name(DEPLOYMENT)
-    parameters = {"model": MODEL, "month": month, "source": SOURCE}
+    deployment = client.read_deployment_by_name(job.deployment)
+    parameters = {"model": MODEL, "month": month, "source": job.source}
     run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
     deadline = time.monotonic() + PATIENCE
     with _bar(console) as bar:
@@ -112,9 +118,7 @@ def _run(client: SyncPrefectClient, console: Console, month: str) -> None:
             run = client.read_flow_run(run.id)
             bar.update(line, description=f"{month}  {_doing(client, run)}")
             if time.monotonic() > deadline:
-                raise DemoError(
-                    f"{month}: no end after {PATIENCE:.0f} s; see .trainyard/log/worker.log and the run {run.name}"
-                )
+                raise DemoError(f"{month}: no end after {PATIENCE:.0f} s; see {job.logs}, and the run {run.name}")
     assert run.state is not None
     console.print(f"{month}  {run.state.name}: {run.state.message}", soft_wrap=True)
     if run.state.type != StateType.COMPLETED and run.state.name != "Refused":  # a refusal is a verdict, not a fault

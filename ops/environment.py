@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 BUCKET = "trainyard"
-RESULTS_BLOCK = "s3-bucket/trainyard-results"
 _FOREIGN = ("PREFECT_", "MLFLOW_", "AWS_", "TRAINYARD_", "BOTO_")
 
 
@@ -90,36 +89,48 @@ def revision(place: Place) -> str:
     return found.stdout.strip() or "unknown"
 
 
-def settings(place: Place, ports: Ports) -> dict[str, str]:
-    """What the platform adds to the environment; nothing of the user's own profiles is read or changed."""
+def client_settings() -> dict[str, str]:
+    """How clients of any platform of the project behave: they ask nobody, give up soon, and unpickle nothing."""
     return {
         "DO_NOT_TRACK": "1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports.s3}",
-        "AWS_SHARED_CREDENTIALS_FILE": str(_aws_profile(place)),
-        "AWS_CONFIG_FILE": str(place.state / "aws" / "config"),
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "OMP_WAIT_POLICY": "PASSIVE",
-        "PREFECT_HOME": str(place.folder("prefect")),
-        "PREFECT_API_URL": f"http://127.0.0.1:{ports.prefect}/api",
-        "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": RESULTS_BLOCK,
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
         "PREFECT_CLI_PROMPT": "false",
+    }
+
+
+def settings(place: Place, ports: Ports) -> dict[str, str]:
+    """What the platform adds to the environment; nothing of the user's own profiles is read or changed."""
+    return {
+        **client_settings(),
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports.s3}",
+        "AWS_SHARED_CREDENTIALS_FILE": str(_aws_profile(place)),
+        "AWS_CONFIG_FILE": str(place.state / "aws" / "config"),
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
+        "PREFECT_HOME": str(place.folder("prefect")),
+        "PREFECT_API_URL": f"http://127.0.0.1:{ports.prefect}/api",
         "TRAINYARD_LAKE_BUCKET": BUCKET,
     }
 
 
+def without_foreign(base: Mapping[str, str]) -> dict[str, str]:
+    """An environment less what would lead Prefect, MLflow, S3 and the flows to other servers."""
+    return {name: value for name, value in base.items() if not name.startswith(_FOREIGN)}
+
+
 def environment(place: Place, ports: Ports, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of everything the platform runs: the user's, less what would lead it to other servers."""
-    own = {name: value for name, value in base.items() if not name.startswith(_FOREIGN)}
+    own = without_foreign(base)
     path = f"{place.programs}{os.pathsep}{own.get('PATH', '')}"
     return {**own, "PATH": path, "OPS_ROOT": str(place.root), "PYTHONPATH": str(place.root), **settings(place, ports)}
