@@ -1,0 +1,137 @@
+"""One kind cluster for the whole suite, with the platform of HEAD on it, made as ``make kind-up`` makes it.
+
+It is removed at the end. With KEEP_CLUSTER=1 it stays, and the next session with it upgrades that one: for whoever
+writes tests. When a test fails, logs and events of everything are kept in ``.trainyard/tests/cluster``.
+"""
+
+import os
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from prefect.client.schemas.actions import WorkPoolUpdate
+
+from ops.kind import cluster as kind
+from ops.kind import tools
+from ops.kind.cluster import Cluster
+from ops.kind.up import up
+from tests.cluster import faults
+from tests.cluster.platform import TRAP, Platform, keep_evidence, steps
+from tests.integration.servers import at
+
+ROOT = Path(__file__).resolve().parents[2]
+EVIDENCE = ROOT / ".trainyard" / "tests" / "cluster"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark of tests that are written and have yet to pass in a whole run of the suite."""
+    config.addinivalue_line("markers", "unproven: written, and yet to pass in a whole run of the suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A machine without the tools skips the suite, with the reason. The main job comes first, on a lake of its own."""
+    items.sort(key=lambda item: item.path.name != "test_main_job.py")
+    try:
+        tools.require()
+    except tools.ToolMissing as missing:
+        reason = str(missing).replace("\n", " ")
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tells whoever waits for the suite."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(line, flush=True)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def users_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home whose kubeconfig is a trap, for as long as the suite runs; Docker's own configuration is still found."""
+    home = tmp_path_factory.mktemp("home")
+    path = home / ".kube" / "config"
+    path.parent.mkdir()
+    path.write_text(TRAP)
+    docker = os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker"))
+    with mock.patch.dict(os.environ, {"HOME": str(home), "KUBECONFIG": str(path), "DOCKER_CONFIG": docker}):
+        yield path
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository at HEAD, clean: what is not committed is not in it, and tests may commit to it."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git repository: there is no commit to deploy")
+    if subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=ROOT, check=False).returncode:
+        warnings.warn("the cluster runs HEAD: what is not committed is not tested", stacklevel=1)
+    root = tmp_path_factory.mktemp("clone") / "trainyard"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root)], check=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, users_kubeconfig: Path) -> Iterator[Cluster]:
+    """The suite's cluster by name and state folder, not made yet; gone at the end."""
+    name = f"{kind.of(ROOT).name}-tests"
+    if os.environ.get("KEEP_CLUSTER"):
+        yield kind.of(ROOT, name, EVIDENCE.with_name("cluster-state"))
+        return
+    found = kind.of(ROOT, name, tmp_path_factory.mktemp("kind"))
+    kind.delete(found)
+    yield found
+    kind.delete(found)
+    shutil.rmtree(found.state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    place: Cluster, clone: Path, say: Callable[[str], None], request: pytest.FixtureRequest
+) -> Iterator[Platform]:
+    """The platform on the suite's cluster, HEAD deployed; the environment of this process leads to it."""
+    came_up = False
+    try:
+        access = up(place, clone, steps(say), say)
+        with at(access.environment(place, clone)):
+            made = Platform(place, clone, access)
+            made.deploy()
+            came_up = True
+            yield made
+    finally:
+        if request.session.testsfailed or not came_up:
+            keep_evidence(place, EVIDENCE)
+            say(f"Logs and events of the cluster are in {EVIDENCE.relative_to(ROOT)}")
+
+
+MODELS = (
+    *("pod-deleted", "pod-killed", "out-of-memory", "deadline", "put-back"),
+    *("no-image", "no-room", "worker-killed", "job-lost", "api-restarted", "mlflow-away"),
+)
+"""A model for each fault, so that their runs do not meet."""
+
+
+@pytest.fixture(scope="session")
+def lab(
+    cluster: Platform, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
+) -> Iterator[faults.Lab]:
+    """Where faults are made, with room for a dozen runs at once. What became of them is shown at the end, and kept."""
+    made = faults.prepare(cluster, MODELS, tmp_path_factory.mktemp("months"))
+    with cluster.client() as client:
+        before = client.read_work_pool("kubernetes").concurrency_limit
+        client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=12))
+    yield made
+    with cluster.client() as client:
+        client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=before))
+    text = faults.table(made.ended)
+    EVIDENCE.with_name("cluster-faults.md").write_text(text)
+    say(f"\n{text}")

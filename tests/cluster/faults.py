@@ -1,0 +1,212 @@
+"""Runs of ``retrain`` that a fault comes upon: each of a model of its own, so that many can be under way at once.
+
+They run a commit in which training can be made slow, or hungry for memory, by a run's environment. Their months are in
+a lake of their own, beside that of the other tests.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, TaskRun
+
+from flows import datasets
+from flows.ml import landing, source
+from flows.ml.ledger import entries
+from tests.cluster.platform import Platform
+from tests.integration.home import DATASET, sample
+
+LAKE = "faults"
+"""The prefix of the lake the runs work in."""
+MONTHS = ("2023-01", "2023-02")
+SMALL = {"cpu_request": "20m", "memory": "768Mi", "scratch": "256Mi", "ttl_seconds": 900}
+"""Job variables that let a dozen runs that mostly sleep share a laptop's cluster."""
+START = 240.0
+"""Seconds a run may take on a busy machine from its creation to its training, or to its end where nothing slows it."""
+EVERY = 1.0
+"""Seconds between two looks at a run: several are looked at at once."""
+DONE: dict[str, Any] = {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
+"""What is left once the work of a run is done, by however many runs: one version, promoted once."""
+
+_TELL = "        nonlocal last\n"
+_HINDRANCE = """
+
+def hinder() -> None:
+    import os
+
+    time.sleep(float(os.environ.get("SLOW", "0")))
+    if os.environ.get("HUNGRY"):
+        HOARD.append(b"x" * 2**26)
+
+
+HOARD: list[bytes] = []
+"""
+_MODEL = """from dataclasses import replace
+
+from flows.models.trip_duration import MODEL as TRIPS
+
+MODEL = replace(TRIPS, name="{name}")
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended that a fault came upon, ``seconds`` after it."""
+
+    fault: str
+    run: FlowRun
+    seconds: float
+
+    @property
+    def state(self) -> str:
+        """The name of the state it ended in."""
+        assert self.run.state
+        return str(self.run.state.name)
+
+    @property
+    def sentence(self) -> str:
+        """What the operator reads."""
+        assert self.run.state
+        return str(self.run.state.message)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where faults are made; runs of ``deployment`` are slowed down, starved or bereft as a test asks."""
+
+    platform: Platform
+    deployment: str
+    ended: list[Ended]
+
+    def start(
+        self, model: str, *, slow: float = 0.0, deployment: str = "", hungry: bool = False, **job: Any
+    ) -> FlowRun:
+        """A run whose training sleeps ``slow`` seconds a round, of a hundred; ``job`` are job variables."""
+        env = {"TRAINYARD_LAKE_PREFIX": LAKE, "SLOW": str(slow), "HUNGRY": "1" if hungry else ""}
+        variables = {**SMALL, "env": env, **job}
+        return self.platform.start(deployment or self.deployment, {"model": model}, job_variables=variables)
+
+    def end(self, fault: str, run: FlowRun, within: float, make: Callable[[], object] = lambda: None) -> Ended:
+        """Make a fault and wait for the run's end. Fails where that takes longer than ``within`` seconds."""
+        make()
+        since = datetime.now(UTC)
+        run = self.platform.wait(run, within, every=EVERY)
+        assert run.state
+        found = Ended(fault, run, (run.state.timestamp - since).total_seconds())
+        self.ended.append(found)
+        return found
+
+    def again(self, found: Ended) -> tuple[str, dict[str, Any]]:
+        """How another run of the same ends, and what all runs of it have left."""
+        model = found.run.parameters["model"]
+        state = self.platform.wait(self.start(model), START, every=EVERY).state
+        assert state
+        return str(state.name), self.outcome(model)
+
+    def training(self, run: FlowRun) -> str:
+        """The pod of a run, once the run trains."""
+        self.await_task(run, "train ", "Running", START)
+        return self.pod(run)
+
+    def pod(self, run: FlowRun, start: int = 1) -> str:
+        """The pod in which a run was started for that many times, once it runs there."""
+        seen = self.platform.wait(run, START, lambda run: _started(run, start), every=EVERY)
+        assert _started(seen, start), seen.state
+        pods = sorted(self.platform.pods(run), key=lambda pod: pod["metadata"]["creationTimestamp"])
+        return str(pods[-1]["metadata"]["name"])
+
+    def await_task(self, run: FlowRun, begins: str, state: str, seconds: float) -> TaskRun:
+        """A task of a run once it is in a state, by how its name begins."""
+        deadline = time.monotonic() + seconds
+        only = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+        with self.platform.client() as client:
+            while True:
+                found = client.read_task_runs(flow_run_filter=only)
+                for task in found:
+                    if task.name.startswith(begins) and task.state_name == state:
+                        return task
+                assert time.monotonic() < deadline, f"after {seconds:.0f} s: {[(t.name, t.state_name) for t in found]}"
+                time.sleep(EVERY)
+
+    def tasks(self, run: FlowRun) -> list[TaskRun]:
+        """The tasks of a run so far."""
+        with self.platform.client() as client:
+            return client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+
+    def kill(self, pod: str) -> None:
+        """End the processes of a pod by SIGKILL, on its node: nobody is asked, and nobody is told."""
+        status = self.platform.get("pod", pod)[0]["status"]["containerStatuses"][0]
+        container = status["containerID"].removeprefix("containerd://")
+        node = self.platform.place.node
+        command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "tasks", "kill", "--all", "--signal=SIGKILL"]
+        subprocess.run([*command, container], check=True, capture_output=True)
+
+    def outcome(self, model: str) -> dict[str, Any]:
+        """What the runs of a model left: versions with their verdicts, the alias, the versions in the ledger."""
+        registry = self.platform.registry()
+        return {
+            "versions": {version.number: version.tags["verdict"] for version in registry.versions(model)},
+            "champion": registry.champion(model),
+            "ledger": [entry.version for entry in entries(self.platform.lake(LAKE), model)],
+        }
+
+
+@contextmanager
+def at_once[T](calls: Mapping[str, Callable[[], T]]) -> Iterator[Callable[[str], T]]:
+    """Calls under way at once, in threads; gives what waits for the end of one, and returns or raises as it did."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        under_way = {name: pool.submit(copy_context().run, call) for name, call in calls.items()}
+        yield lambda name: under_way[name].result()
+
+
+def prepare(platform: Platform, models: Iterable[str], folder: Path) -> Lab:
+    """A lab with nothing done in it: two months in its lake, and a commit on the git server with the models."""
+    lake = platform.lake(LAKE)
+    for key in sorted(lake.keys()):
+        lake.delete(key)
+    for model in models:
+        with suppress(MlflowException):
+            MlflowClient(platform.access.mlflow).delete_registered_model(model)
+    for month in MONTHS:
+        path = folder / f"{month}.parquet"
+        sample(month).write_parquet(path)
+        fetched = source.fetch(str(path), month, folder)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        landing.land(lake, datasets.load(DATASET), month, fetched, folder, revision="tests", created_at=when)
+    commit = hindered(platform, models)
+    name = platform.deploy_entry("retrain/trip-duration", "faults", {"commit": commit}, enforce_parameter_schema=False)
+    return Lab(platform, name, [])
+
+
+def hindered(platform: Platform, models: Iterable[str] = ()) -> str:
+    """A commit on the git server by which training heeds SLOW and HUNGRY. The clone stays as it is."""
+    text = (platform.root / "flows" / "resources.py").read_text()
+    assert text.count(_TELL) == 1
+    files = {"flows/resources.py": text.replace(_TELL, f"{_TELL}        hinder()\n") + _HINDRANCE}
+    files |= {f"flows/models/{name.replace('-', '_')}.py": _MODEL.format(name=name) for name in models}
+    head = platform.git("rev-parse", "HEAD").strip()
+    try:
+        return platform.commit(files)
+    finally:
+        platform.git("reset", "--quiet", "--hard", head)
+
+
+def _started(run: FlowRun, times: int) -> bool:
+    return bool(run.state and run.state.is_running() and run.run_count == times)
+
+
+def table(found: Iterable[Ended]) -> str:
+    """What became of the runs, in Markdown."""
+    head = ["| fault | the run ends | after | the operator reads |", "| --- | --- | --- | --- |"]
+    rows = [f"| {one.fault} | {one.state} | {one.seconds:.0f} s | {' '.join(one.sentence.split())} |" for one in found]
+    return "\n".join([*head, *rows]) + "\n"

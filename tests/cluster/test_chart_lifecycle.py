@@ -1,0 +1,203 @@
+"""The chart from its first installation to its last: what comes up, what is kept, how servers end, what it weighs."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from ops.chart import CHART
+from ops.kind.tools import CommandFailed
+from tests.cluster import history, kept
+from tests.cluster.ends import Ends, watched
+from tests.cluster.kept import Kept
+from tests.cluster.platform import Platform
+from tests.cluster.release import Object, Release, namespace, release
+from tests.integration.servers import ROOT
+
+pytestmark = [pytest.mark.unproven, pytest.mark.timeout(900)]
+
+IDLE = 1.6
+"""GiB of memory that the idle platform may take in all."""
+PLATFORM = "app.kubernetes.io/instance=trainyard,app.kubernetes.io/component!=job"
+OURS = "--selector=app.kubernetes.io/instance=trainyard,app.kubernetes.io/component=bootstrap"
+WAIT = ("--wait", "--timeout=4m")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A release, what was put there when the chart before this one was installed, and the seconds Helm took."""
+
+    release: Release
+    before: Kept
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reinstalled(Installed):
+    """The same installed anew after an uninstallation: what that left, and how the servers ended."""
+
+    left: set[str]
+    ends: Ends
+
+
+@pytest.fixture(scope="module")
+def installed(
+    cluster: Platform, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
+) -> Iterator[Installed]:
+    """The chart before this one, in the images of this one, with data."""
+    commit = history.earlier(ROOT, CHART)
+    if not commit:
+        pytest.skip(f"no commit before HEAD has another {CHART}: there is nothing to upgrade from")
+    chart = history.extracted(ROOT, commit, CHART, tmp_path_factory.mktemp("earlier"))
+    with namespace(cluster, "life") as name:
+        made = release(cluster, name)
+        seconds = made.apply("install", *WAIT, chart=chart)
+        say(f"helm install --wait of the chart of {commit[:12]}: {seconds:.0f} s")
+        yield Installed(made, kept.plant(made), seconds)
+
+
+@pytest.fixture(scope="module")
+def upgraded(installed: Installed, say: Callable[[str], None]) -> Installed:
+    """The chart of HEAD on it."""
+    seconds = installed.release.apply("upgrade", *WAIT)
+    say(f"helm upgrade --wait to HEAD: {seconds:.0f} s")
+    return replace(installed, seconds=seconds)
+
+
+@pytest.fixture(scope="module")
+def reinstalled(upgraded: Installed, say: Callable[[str], None]) -> Reinstalled:
+    """The chart of HEAD uninstalled, and installed again on what was left; Helm does not wait."""
+    made = upgraded.release
+    with watched(made) as ends:
+        made.helm("uninstall")
+        made.kubectl("wait", "pods", "--all", "--for=delete", "--timeout=120s")
+    left = set(made.kubectl("get", "all,configmaps,secrets,persistentvolumeclaims", "--output=name").split())
+    seconds = made.apply("install")
+    made.await_ready()
+    return Reinstalled(made, upgraded.before, seconds, left, ends)
+
+
+def test_an_installation_that_is_waited_for_comes_up(cluster: Platform) -> None:
+    revisions = json.loads(cluster.place.helm("history", "trainyard", "--output=json"))
+
+    assert {each["status"] for each in revisions} <= {
+        "deployed",
+        "superseded",
+    }  # one that was waited for in vain: failed
+    assert revisions[0]["description"] == "Install complete"
+    assert [job["status"].get("succeeded") for job in cluster.get("jobs", OURS)] == [1]
+
+
+def test_an_upgrade_that_is_waited_for_comes_up_with_the_data_and_the_passwords(upgraded: Installed) -> None:
+    after = kept.find(upgraded.release, upgraded.before.run[0])
+
+    upgraded.release.await_ready()
+    assert after == upgraded.before
+    assert upgraded.before.run[1] == "before the upgrade"
+
+
+def test_helm_test_proves_the_platform_by_a_run(upgraded: Installed) -> None:
+    said = upgraded.release.helm("test", "--logs", "--timeout=3m")
+
+    assert "ended Completed: bucket trainyard keeps objects; MLflow holds 1 models; git://git.trainyard.svc/" in said
+
+
+def test_a_bootstrap_run_twice_at_once_leaves_everything_as_it_was(upgraded: Installed) -> None:
+    made = upgraded.release
+    before = _applied(made)
+
+    for name in ("once", "twice"):
+        made.kubectl("create", "--filename=-", stdin=json.dumps(_again(made, name)))
+    made.kubectl("wait", "jobs/once", "jobs/twice", "--for=condition=complete", "--timeout=120s")
+
+    assert _applied(made) == before
+    assert {kind: len(each) for kind, each in before.items()} == {
+        "pools": 1,
+        "automations": 2,
+        "blocks": 1,
+        "deployments": 1,
+    }
+
+
+def test_servers_end_by_themselves_when_they_are_told_to(reinstalled: Reinstalled, say: Callable[[str], None]) -> None:
+    ends = reinstalled.ends.found
+
+    say("seconds to end: " + ", ".join(f"{name} {end.seconds:.0f} (status {end.status})" for name, end in ends.items()))
+    assert set(ends) == {"prefect", "mlflow", "worker", "minio"}
+    assert {name: end for name, end in ends.items() if end.status not in {0, 143} or end.seconds >= end.grace} == {}
+
+
+def test_an_uninstallation_leaves_volumes_and_passwords_and_nothing_else(reinstalled: Reinstalled) -> None:
+    ours = {name for name in reinstalled.left if name.partition("/")[2].startswith("life")}
+
+    assert ours == {
+        *(f"persistentvolumeclaim/life-{name}" for name in ("prefect", "mlflow", "minio")),
+        *(f"secret/life-{name}" for name in ("prefect-auth", "mlflow-auth", "lake")),
+    }
+
+
+def test_an_installation_that_is_not_waited_for_comes_up_on_the_volumes_and_passwords_that_were_left(
+    reinstalled: Reinstalled,
+) -> None:
+    after = kept.find(reinstalled.release, reinstalled.before.run[0])
+
+    assert after == reinstalled.before
+    assert [job["status"].get("succeeded") for job in reinstalled.release.get("jobs")] == [1]
+
+
+def test_the_idle_platform_takes_no_more_memory_than_a_laptop_has(
+    cluster: Platform, say: Callable[[str], None]
+) -> None:
+    (node,) = cluster.get("nodes")
+    stats = json.loads(cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"))
+
+    taken = {
+        pod["podRef"]["name"]: pod["memory"].get("workingSetBytes", 0) / 2**20
+        for pod in stats["pods"]
+        if pod["podRef"]["namespace"] == "trainyard" and "memory" in pod
+    }
+    say("MiB by pod: " + ", ".join(f"{name} {size:.0f}" for name, size in sorted(taken.items())))
+    say(f"in all {sum(taken.values()):.0f} MiB")
+    parts = {name.removeprefix("trainyard-").partition("-")[0] for name in taken}
+    assert parts >= {"prefect", "mlflow", "worker", "minio", "git"}
+    assert sum(taken.values()) <= IDLE * 1024
+
+
+def test_the_namespace_refuses_a_privileged_pod_and_has_refused_none_of_the_platforms(cluster: Platform) -> None:
+    privileged = {"name": "root", "image": "debian:trixie-slim", "securityContext": {"privileged": True}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": {"containers": [privileged]}}
+    with pytest.raises(CommandFailed, match='violates PodSecurity "restricted:latest": privileged'):
+        cluster.kubectl("create", "--filename=-", stdin=json.dumps(pod))
+
+    (found,) = cluster.get("namespaces/trainyard")
+    refused = [event["message"] for event in cluster.get("events") if "PodSecurity" in event.get("message", "")]
+    phases = {
+        each["metadata"]["name"]: each["status"]["phase"] for each in cluster.get("pods", f"--selector={PLATFORM}")
+    }
+    assert found["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert refused == []
+    assert len(phases) >= 5
+    assert set(phases.values()) <= {"Running", "Succeeded"}
+
+
+def _again(made: Release, name: str) -> Object:
+    """The bootstrap Job once more, under another name."""
+    (job,) = made.get("jobs", "bootstrap")
+    template = job["spec"]["template"]
+    template["metadata"]["labels"] = {"app.kubernetes.io/component": "again"}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": template}}
+
+
+def _applied(made: Release) -> dict[str, list[Any]]:
+    """What the bootstrap applies, but for when it did, and for what changes with a worker's looks at it."""
+    apart: dict[str, Any] = {"exclude": {"updated", "status", "last_polled"}}
+    with made.reached(), made.client() as client:
+        automations = client._client.post("/automations/filter", json={}).json()
+        return {
+            "pools": [found.model_dump(**apart) for found in client.read_work_pools()],
+            "automations": [{**found, "updated": None} for found in automations],
+            "blocks": [found.data for found in client.read_block_documents()],
+            "deployments": [found.model_dump(**apart) for found in client.read_deployments()],
+        }

@@ -1,0 +1,149 @@
+"""What becomes of runs while a part of the platform is away: a node for them, the worker, Prefect's API, MLflow."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
+
+from tests.cluster.faults import DONE, EVERY, START, Ended, Lab, at_once
+
+pytestmark = pytest.mark.timeout(1200)
+
+PENDING = 330.0
+"""Seconds within which a run is closed whose pod does not start: 240 (prefect.pendingSeconds of the laptop's values)
+and the time that a busy machine takes."""
+SILENCE = 240.0
+"""Seconds within which a run is closed whose Job was lost: it was heard of at most 30 s before, may be silent for 120
+(prefect.silenceSeconds), and a busy machine takes its time."""
+AWAY = 60.0
+"""Seconds that MLflow is away after a training has ended."""
+
+How = Callable[[str], Ended]
+
+
+def no_image(lab: Lab) -> Ended:
+    run = lab.start("no-image", image="trainyard/flows:is-not-there")
+    return lab.end("image tag that does not exist", run, PENDING)
+
+
+def no_room(lab: Lab) -> Ended:
+    run = lab.start("no-room", cpu_request="900", cpu_limit="900")
+    return lab.end("request that no node has room for", run, PENDING)
+
+
+@pytest.fixture(scope="module")
+def unstarted(lab: Lab) -> Iterator[How]:
+    """Runs whose pods never start. They wait while the other faults are made."""
+    with at_once({"no image": partial(no_image, lab), "no room": partial(no_room, lab)}) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def without_worker(lab: Lab, unstarted: How) -> Iterator[How]:
+    """Two runs in training while the worker is killed; one of them loses its Job before the next worker is there."""
+    went_on, lost = lab.start("worker-killed", slow=0.3), lab.start("job-lost", slow=2.0)
+    _, pod = lab.training(went_on), lab.training(lost)
+    job = lab.platform.get("pod", pod)[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+    kill_worker(lab)
+    lab.kill(pod)
+    lab.platform.kubectl("delete", "job", job)
+    lab.platform.kubectl("scale", "deployment/trainyard-worker", "--replicas=1")
+    scenarios = {
+        "worker killed": partial(lab.end, "worker killed mid-training", went_on, START),
+        "job lost": partial(lab.end, "Job lost while no worker was there", lost, SILENCE),
+    }
+    with at_once(scenarios) as found:
+        yield found
+
+
+def test_a_run_goes_on_while_the_worker_is_away(lab: Lab, without_worker: How) -> None:
+    found = without_worker("worker killed")
+
+    assert (found.state, found.run.run_count) == ("Promoted", 1)
+    assert lab.again(found) == ("Unchanged", DONE)
+
+
+def test_mlflow_may_be_away_for_a_minute_when_training_ends(lab: Lab, without_worker: How) -> None:
+    without_worker("worker killed")
+    run = lab.start("mlflow-away", slow=0.1)
+    lab.training(run)
+
+    def take_away() -> None:
+        lab.platform.kubectl("scale", "deployment/trainyard-mlflow", "--replicas=0")
+        lab.await_task(run, "train ", "Completed", START)
+        time.sleep(AWAY)
+        lab.platform.kubectl("scale", "deployment/trainyard-mlflow", "--replicas=1")
+
+    found = lab.end("MLflow away for a minute when training ends", run, START, take_away)
+
+    assert found.state == "Promoted"
+    assert lab.again(found) == ("Unchanged", DONE)
+    assert [task.run_count for task in lab.tasks(run) if task.name.startswith("train ")] == [1]
+
+
+@pytest.mark.unproven
+def test_a_restart_of_the_api_costs_neither_a_run_nor_its_slot(lab: Lab) -> None:
+    like, limit = lab.platform.deployment(lab.deployment), ConcurrencyLimitConfig(limit=1, collision_strategy="ENQUEUE")
+    name = lab.platform.deploy_entry(
+        lab.deployment, "faults-one-at-a-time", concurrency_limit=limit, enforce_parameter_schema=False
+    )
+    run = lab.start("api-restarted", slow=0.3, deployment=name)
+    lab.training(run)
+    taken = slots(lab, name)
+
+    def restart() -> None:
+        lab.platform.kubectl("delete", "pods", "--selector=app.kubernetes.io/component=prefect")
+
+    found = lab.end("Prefect's API restarted mid-run, with a concurrency limit", run, START, restart)
+
+    assert like.concurrency_limit is None
+    assert taken == 1
+    assert (found.state, found.run.run_count) == ("Promoted", 1)
+    assert lab.again(found) == ("Unchanged", DONE)
+    assert slots(lab, name) == 0
+
+
+def test_a_run_whose_job_was_lost_is_crashed_once_it_was_silent_for_long(lab: Lab, without_worker: How) -> None:
+    found = without_worker("job lost")
+
+    assert found.state == "Crashed"
+    assert "nothing was heard of it for 120 s" in found.sentence
+    assert lab.again(found) == ("Promoted", DONE)
+
+
+def test_a_run_whose_image_does_not_exist_is_crashed_with_the_remedy(lab: Lab, unstarted: How) -> None:
+    found = unstarted("no image")
+
+    assert found.state == "Crashed"
+    assert "the image cannot be pulled" in found.sentence
+    assert lab.again(found) == ("Promoted", DONE)
+
+
+def test_a_run_that_no_node_has_room_for_is_crashed_with_the_remedy(lab: Lab, unstarted: How) -> None:
+    found = unstarted("no room")
+
+    assert found.state == "Crashed"
+    assert "no node has room" in found.sentence
+    assert lab.again(found) == ("Promoted", DONE)
+
+
+def kill_worker(lab: Lab) -> None:
+    """No worker is left, and none was told to stop."""
+    lab.platform.kubectl("scale", "deployment/trainyard-worker", "--replicas=0")
+    selector = "--selector=app.kubernetes.io/component=worker"
+    lab.platform.kubectl("delete", "pods", selector, "--grace-period=0", "--force", "--ignore-not-found")
+
+
+def slots(lab: Lab, deployment: str, seconds: float = 60) -> int:
+    """The slots of a deployment's concurrency limit that are taken, once that no longer changes."""
+    taken, before = -1, -2
+    deadline = time.monotonic() + seconds
+    while taken != before and time.monotonic() < deadline:
+        before = taken
+        limit = lab.platform.deployment(deployment).global_concurrency_limit
+        assert limit
+        taken = limit.active_slots
+        time.sleep(EVERY)
+    return taken

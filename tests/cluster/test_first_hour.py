@@ -1,0 +1,195 @@
+"""The platform engineer's first hour, as its page has it: a second installation with Secrets and an S3 of its own.
+
+The page's blocks are run as they stand, but for the names of one's own in them.
+"""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+
+from ops.kind import access
+from ops.s3_servers import free_ports
+from tests.cluster.platform import Platform
+
+pytestmark = [pytest.mark.unproven, pytest.mark.timeout(900)]
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "first-hour-platform-engineer.md"
+LOOKS = [
+    (PAGE, "On a laptop", "kubectl"),
+    (DOCS / "first-hour-operator.md", "Where the logs are", "kubectl"),
+    (DOCS / "runbooks" / "cluster-does-not-start.md", "", "kubectl"),
+]
+"""Blocks that look at the laptop's platform and change nothing: page, heading, what is in them."""
+NAMESPACE = "first-hour"
+CODE = "https://git.example.org/me/trainyard.git"
+ELSEWHERE = ("python -m ops.images --registry registry.example.org/trainyard\n", "for image in")
+"""Lines that build and push images: they are on the node already."""
+LATER = 'eval "$(python -m ops.images --registry trainyard --tags)"'
+"""What a shell has kept from the first section when it comes to the others."""
+ASK = """
+import os, requests
+pair = os.environ["MLFLOW_AUTH_ADMIN_USERNAME"], os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"]
+def ask(what, asked, pair=pair):
+    return requests.post("http://trainyard-mlflow:5000/api/2.0/mlflow/experiments/" + what, json=asked, auth=pair)
+"""
+"""Code with which MLflow is asked from its own pod, as the user of the Secret unless another is given."""
+SEARCH = 'ask("search", {"max_results": 9})'
+
+
+def blocks(heading: str, page: Path = PAGE) -> list[str]:
+    """The code blocks under a heading of a page; before the first heading where it is empty."""
+    text = page.read_text()
+    section = (text.split(f"\n## {heading}\n")[1] if heading else text).split("\n## ")[0]
+    return re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs what the page says, in a namespace of its own beside the suite's platform."""
+
+    platform: Platform
+    port: int
+
+    def run(self, heading: str, only: str = "") -> str:
+        """What the blocks under a heading print, those that have ``only`` in them. They are one script."""
+        chosen = [block for block in blocks(heading) if only in block]
+        assert chosen, f"{heading} has no block with {only}"
+        return self.script("\n".join([LATER, *map(self.own, chosen)]))
+
+    def own(self, block: str) -> str:
+        """A block with this cluster's names in place of the examples."""
+        kept = "".join(line for line in block.splitlines(keepends=True) if not line.startswith(ELSEWHERE))
+        repository = "--repository {}"
+        names = {
+            repository.format(CODE): repository.format(access.git_url(self.platform.place)),
+            CODE: "git://git.trainyard.svc/trainyard.git",
+            "https://s3.example.org": "http://trainyard-minio.trainyard.svc:9000",
+            "registry.example.org/": "",
+            "my-bucket": NAMESPACE,
+            "namespace trainyard": f"namespace {NAMESPACE}",
+            'cpuRequest: "1", cpuLimit: "4", memory: 8Gi': "cpuRequest: 100m, cpuLimit: 1, memory: 512Mi",
+            "trainyard-prefect 4200": f"trainyard-prefect {self.port}:4200",
+            "127.0.0.1:4200": f"127.0.0.1:{self.port}",
+        }
+        for example, own in names.items():
+            kept = kept.replace(example, own)
+        return kept
+
+    def script(self, text: str) -> str:
+        """What a script prints. The test fails with its last words where it fails."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=self.platform.root,
+            env={**os.environ, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+        return done.stdout
+
+    def secret(self, name: str, key: str) -> str:
+        """A value of a Secret."""
+        found = self.script(f"kubectl --namespace {NAMESPACE} get secret {name} --output jsonpath='{{.data.{key}}}'")
+        return base64.b64decode(found).decode()
+
+    def prefect(self, command: str) -> str:
+        """What a command of Prefect prints in the worker, which has the server's password from the Secret."""
+        return self.script(f"kubectl --namespace {NAMESPACE} exec deployment/trainyard-worker -- prefect {command}")
+
+    def mlflow(self, code: str) -> str:
+        """What code prints in MLflow's pod, ``pair`` being the user and password of the Secret."""
+        where = f"kubectl --namespace {NAMESPACE} exec --stdin deployment/trainyard-mlflow -- python3 -"
+        return self.script(f"{where} <<'EOF'\n{ASK}{code}\nEOF").strip()
+
+
+@pytest.fixture(scope="module")
+def shell(cluster: Platform) -> Iterator[Shell]:
+    boto3.client("s3").create_bucket(Bucket=NAMESPACE)
+    yield Shell(cluster, free_ports(1)[0])
+    cluster.place.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def installed(shell: Shell) -> str:
+    """What the commands of the installation print."""
+    return shell.run("On a Kubernetes of your own")
+
+
+def test_the_page_installs_a_platform_whose_own_test_passes_and_deploys_to_it(installed: str) -> None:
+    assert "Phase:          Succeeded" in installed
+    assert "Deployed commit" in installed
+
+
+def test_passwords_are_rotated_and_the_old_ones_are_refused(shell: Shell, installed: str) -> None:
+    before = shell.secret("prefect-auth", "auth-string"), shell.secret("mlflow-auth", "password")
+
+    shell.run("Rotate passwords", only="work-pool pause")
+    paused = shell.prefect("work-pool inspect kubernetes")
+    for only in ("secret prefect-auth", "secret mlflow-auth", "work-pool resume"):
+        shell.run("Rotate passwords", only)
+
+    after = shell.secret("prefect-auth", "auth-string"), shell.secret("mlflow-auth", "password")
+    assert "is_paused=True" in paused
+    assert "is_paused=True" not in shell.prefect("work-pool inspect kubernetes")
+    assert not set(before) & set(after)
+    assert shell.mlflow(f"print({SEARCH}.status_code)") == "200"
+    assert shell.mlflow(f'pair = "admin", "{before[1]}"; print(ask("search", {{}}, pair).status_code)') == "401"
+
+
+def test_a_lost_password_of_mlflow_is_replaced_by_the_one_of_the_secret(shell: Shell, installed: str) -> None:
+    other = '{"stringData": {"password": "nobody-told-mlflow"}}'
+    shell.script(f"kubectl --namespace {NAMESPACE} patch secret mlflow-auth --patch '{other}'")
+
+    shell.run("Rotate passwords", only="rm /data/users.db")
+
+    assert shell.secret("mlflow-auth", "password") == "nobody-told-mlflow"
+    assert shell.mlflow(f"print({SEARCH}.status_code)") == "200"
+
+
+def test_a_restored_backup_holds_what_was_there_and_nothing_later(shell: Shell, installed: str) -> None:
+    shell.prefect("variable set before yes")
+    shell.mlflow('ask("create", {"name": "before"}).raise_for_status()')
+    shell.run("Back up and restore", only="../backup\n")
+    shell.prefect("variable set after yes")
+    shell.mlflow('ask("create", {"name": "after"}).raise_for_status()')
+
+    shell.run("Back up and restore", only="kind: Pod")
+
+    variables = shell.prefect("variable ls")
+    assert "before" in variables
+    assert "after" not in variables
+    found = shell.mlflow(f'print(*[each["name"] for each in {SEARCH}.json()["experiments"]])')
+    assert {"before", "after"} & set(found.split()) == {"before"}
+
+
+def test_a_platform_installed_again_on_its_volumes_goes_on_where_it_was(shell: Shell, installed: str) -> None:
+    shell.prefect("variable set kept yes")
+
+    listed = shell.run("Uninstall and reinstall")
+    shell.run("On a Kubernetes of your own", only="helm upgrade")
+
+    assert "persistentvolumeclaim/trainyard-prefect" in listed
+    assert "persistentvolumeclaim/trainyard-mlflow" in listed
+    assert "kept" in shell.prefect("variable ls")
+
+
+@pytest.mark.parametrize(("page", "heading", "within"), LOOKS, ids=[page.stem for page, _, _ in LOOKS])
+def test_what_the_docs_look_at_on_a_laptop_is_there(shell: Shell, page: Path, heading: str, within: str) -> None:
+    chosen = [block for block in blocks(heading, page) if within in block]
+
+    printed = shell.script("".join(chosen).replace('eval "$(make -s kind-env)"\n', ""))
+
+    assert chosen
+    assert "trainyard" in printed

@@ -1,0 +1,152 @@
+"""`make kind-up`, `kind-deploy` and `kind-demo`: what they leave, what they refuse, what they leave alone."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.ml import ledger
+from ops import deploy as deploying
+from ops.deploy import NotDeployed
+from ops.kind import access, images
+from ops.kind import demo as demonstration
+from ops.kind.tools import CommandFailed
+from ops.kind.up import up
+from tests.cluster.platform import TRAP, Platform, steps
+
+pytestmark = pytest.mark.timeout(900)
+
+AGAIN = 90.0
+"""Seconds a second `make kind-up` may take on a busy machine; it loads nothing."""
+
+
+@pytest.fixture
+def as_cloned(cluster: Platform) -> Iterator[Platform]:
+    """The clone is put back afterwards, and deployed as it was."""
+    commit = cluster.git("rev-parse", "HEAD").strip()
+    yield cluster
+    cluster.git("reset", "--quiet", "--hard", commit)
+    cluster.git("clean", "--quiet", "--force", "-d")
+    cluster.deploy(unless_deployed=True)
+
+
+def test_the_users_kubeconfig_is_neither_read_nor_changed(cluster: Platform, users_kubeconfig: Path) -> None:
+    cluster.kubectl("config", "view")
+    cluster.place.helm("list")
+
+    assert users_kubeconfig.read_text() == TRAP  # kubectl and helm fail where they read this
+    assert [path.name for path in users_kubeconfig.parent.iterdir()] == ["config"]
+    assert cluster.place.kubeconfig.stat().st_mode & 0o077 == 0
+
+
+def test_whoever_reads_the_users_kubeconfig_would_fail_here(users_kubeconfig: Path) -> None:
+    env = {**os.environ, "KUBECONFIG": str(users_kubeconfig)}
+
+    done = subprocess.run(
+        ["kubectl", "config", "current-context"], env=env, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode != 0
+    assert str(users_kubeconfig) in done.stderr
+
+
+@pytest.mark.unproven
+def test_a_second_kind_up_repairs_what_is_gone_and_keeps_passwords_and_data(
+    cluster: Platform, say: Callable[[str], None]
+) -> None:
+    cluster.lake("kept").put_new("it", b"still here")
+    cluster.kubectl("delete", "deployment", "trainyard-mlflow", "git")
+    began = time.monotonic()
+
+    again = up(cluster.place, cluster.root, steps(say), say)
+
+    assert time.monotonic() - began < AGAIN
+    assert again == cluster.access
+    assert cluster.lake("kept").get("it") == b"still here"
+    assert {pod["status"]["phase"] for pod in cluster.get("pods", "--selector=app.kubernetes.io/component!=job")} <= {
+        "Running",
+        "Succeeded",
+    }
+
+
+def test_the_namespace_refuses_a_pod_that_may_be_root(cluster: Platform) -> None:
+    with pytest.raises(CommandFailed, match='violates PodSecurity "restricted'):
+        cluster.kubectl("run", "rooted", "--image=debian:trixie-slim", "--dry-run=server")
+
+
+def test_every_deployment_of_the_pool_names_image_and_commit_literally(cluster: Platform) -> None:
+    names = deploying.deployments(cluster.root, deploying.POOL)
+    found = [cluster.deployment(name).job_variables for name in names]
+
+    head = cluster.git("rev-parse", "HEAD").strip()
+    assert len(found) >= 3
+    assert {(each["image"], each["commit"]) for each in found} == {(images.own(cluster.root)["flows"], head)}
+
+
+def test_a_deploy_of_what_is_deployed_does_nothing(cluster: Platform) -> None:
+    before = cluster.deployment("monthly/trip-duration").updated
+
+    text = cluster.deploy(unless_deployed=True)
+
+    assert text.endswith("is deployed")
+    assert cluster.deployment("monthly/trip-duration").updated == before
+
+
+def test_a_new_commit_is_deployed_in_the_same_image(as_cloned: Platform) -> None:
+    before = as_cloned.deployment("retrain/trip-duration").job_variables
+    made = as_cloned.commit({"flows/ml/README.md": "Plain code.\n"}, push=False)
+
+    as_cloned.deploy()
+
+    after = as_cloned.deployment("retrain/trip-duration").job_variables
+    assert after == {**before, "commit": made}
+    assert before["commit"] != made
+
+
+def test_a_tree_that_differs_from_its_commit_is_refused_with_the_files(as_cloned: Platform) -> None:
+    (as_cloned.root / "flows" / "new.py").write_text("")
+    (as_cloned.root / "prefect.yaml").open("a").write("# one more line\n")
+
+    with pytest.raises(NotDeployed, match=r"2 files differ .*prefect\.yaml, flows/new\.py"):
+        as_cloned.deploy()
+
+
+def test_a_commit_that_pods_could_not_clone_is_refused(as_cloned: Platform) -> None:
+    made = as_cloned.commit({"flows/ml/README.md": "Not pushed.\n"}, push=False)
+    image, repository = images.own(as_cloned.root)["flows"], access.git_url(as_cloned.place)
+
+    with pytest.raises(NotDeployed, match=f"does not give out commit {made}. Push it there first"):
+        deploying.deploy(as_cloned.root, image, repository)
+
+
+def serves(cluster: Platform) -> bool:
+    """Whether the git server answers at all, whatever it has."""
+    asked = ["git", "ls-remote", "--quiet", access.git_url(cluster.place)]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
+def test_what_was_pushed_survives_the_git_servers_pod(cluster: Platform) -> None:
+    cluster.kubectl("delete", "pods", "--selector=app.kubernetes.io/name=git", "--wait")
+    deadline = time.monotonic() + 60
+    while not serves(cluster) and time.monotonic() < deadline:
+        time.sleep(1)
+
+    deploying.require_published(cluster.git("rev-parse", "HEAD").strip(), access.git_url(cluster.place))
+
+
+def test_the_demo_ends_with_the_table_and_the_champion(
+    cluster: Platform, say: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    cluster.forget()
+    found = demonstration.demo(cluster.place, cluster.root, steps(say))
+
+    status = demonstration.run(cluster.place, cluster.root, found)
+
+    text = capfd.readouterr().out
+    assert status == 0, text
+    assert "version 2: promote" in text
+    assert cluster.registry().champion("trip-duration") == 2
+    assert [entry.version for entry in ledger.entries(cluster.lake(), "trip-duration")] == [1, 2]
