@@ -70,10 +70,6 @@ unit: install-tests ## Run the unit tests: no network, no server
 integration: install-tests ## Run the tests against real S3, Prefect and MLflow servers
 	@$(PYTHON) -m tests.suites integration
 
-.PHONY: unproven
-unproven: install-tests ## Run the cluster tests that `make test` leaves out until they have passed in a whole run
-	@$(PYTHON) -m pytest -q -rs -m unproven tests/cluster
-
 .PHONY: lint
 lint: install-tests ## Check style, types, imports, prefect.yaml, Dockerfile, chart and docs; STRICT=1 fails where a check cannot run
 	@$(PYTHON) -m ops.lint $(if $(STRICT),--strict)

@@ -23,6 +23,8 @@ from ops.environment import here
 POOL = "kubernetes"
 SHOWN = 10
 """How many files that differ are named."""
+PATIENCE = 60.0
+"""Seconds a command of git may take. Where the other end is gone without a word, git itself waits for ever."""
 
 
 class NotDeployed(TrainyardError):
@@ -129,7 +131,12 @@ def main() -> int:
 
 def _git(root: Path, *argv: str) -> str:
     env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    done = subprocess.run(["git", "-C", str(root), *argv], env=env, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *argv], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotDeployed(f"git {argv[0]} got no answer within {PATIENCE:g} s. Try again.") from error
     if done.returncode:
         raise NotDeployed(f"git {argv[0]} says: {_last(done.stderr, 6)}")
     return done.stdout

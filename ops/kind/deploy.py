@@ -33,6 +33,7 @@ def push(place: Cluster, root: Path, commit: str) -> None:
     cluster.require(place)
     refs = (f"{commit}:refs/deployed/{commit}", f"+{commit}:refs/heads/main")
     try:
-        run(["git", "-C", str(root), "push", "--quiet", "--no-verify", access.git_url(place), *refs])
+        argv = ["git", "-C", str(root), "push", "--quiet", "--no-verify", access.git_url(place), *refs]
+        run(argv, timeout=deploying.PATIENCE)
     except CommandFailed as error:
         raise KindError(f"the cluster's git server takes no push: make kind-up repairs it. {error}") from error

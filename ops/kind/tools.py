@@ -47,10 +47,20 @@ def require() -> None:
 
 
 def run(
-    argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: str | None = None, cwd: Path | None = None
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
 ) -> str:
-    """What a program printed. Raises ``CommandFailed``."""
-    done = subprocess.run(argv, env=env, input=stdin, cwd=cwd, capture_output=True, text=True, check=False)
+    """What a program printed. Raises ``CommandFailed``, also where it takes more than ``timeout`` seconds."""
+    try:
+        done = subprocess.run(
+            argv, env=env, input=stdin, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(f"`{' '.join(argv[:2])}` did not end within {timeout:.0f} s") from error
     if done.returncode:
         raise CommandFailed(f"`{' '.join(argv[:2])}` failed: {last_words(done.stderr or done.stdout)}")
     return done.stdout

@@ -27,11 +27,6 @@ ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / ".trainyard" / "tests" / "cluster"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the mark of tests that are written and have yet to pass in a whole run of the suite."""
-    config.addinivalue_line("markers", "unproven: written, and yet to pass in a whole run of the suite")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A machine without the tools skips the suite, with the reason. The main job comes first, on a lake of its own."""
     items.sort(key=lambda item: item.path.name != "test_main_job.py")

@@ -13,7 +13,7 @@ from tests.cluster import old_databases
 from tests.cluster.platform import Platform
 from tests.cluster.release import HelmRefused, Release, namespace, release
 
-pytestmark = [pytest.mark.unproven, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 SAID = 150.0
 """Seconds until something says what is wrong, with nine installations on two cores at once."""

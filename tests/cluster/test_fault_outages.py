@@ -83,7 +83,6 @@ def test_mlflow_may_be_away_for_a_minute_when_training_ends(lab: Lab, without_wo
     assert [task.run_count for task in lab.tasks(run) if task.name.startswith("train ")] == [1]
 
 
-@pytest.mark.unproven
 def test_a_restart_of_the_api_costs_neither_a_run_nor_its_slot(lab: Lab) -> None:
     like, limit = lab.platform.deployment(lab.deployment), ConcurrencyLimitConfig(limit=1, collision_strategy="ENQUEUE")
     name = lab.platform.deploy_entry(

@@ -19,7 +19,7 @@ from ops.kind import access
 from ops.s3_servers import free_ports
 from tests.cluster.platform import Platform
 
-pytestmark = [pytest.mark.unproven, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "first-hour-platform-engineer.md"

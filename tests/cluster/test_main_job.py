@@ -137,7 +137,6 @@ def test_first_tasks_begin_soon_after_the_container(cluster: Platform, job: Job,
     assert found[-1] < START
 
 
-@pytest.mark.unproven
 def test_schedules_fire(cluster: Platform, job: Job) -> None:
     every = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=15)), active=True)
     parameters = {"dataset": "green-trips", "month": "2023-01", "source": cluster.source}

@@ -64,7 +64,6 @@ def test_a_repository_that_is_away_is_told(ended: dict[str, FlowRun]) -> None:
     assert "See that pods reach it" in sentence
 
 
-@pytest.mark.unproven
 def test_a_private_repository_gives_its_code_to_who_has_the_token_and_the_token_is_seen_nowhere(
     cluster: Platform, private: None
 ) -> None:

@@ -17,7 +17,7 @@ from tests.cluster.leaks import Text, leaks
 from tests.cluster.platform import Platform
 from tests.cluster.release import Release, namespace, release
 
-pytestmark = [pytest.mark.unproven, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 HERE = Path(__file__).parent
 ODD = "+/=&%@:#?"

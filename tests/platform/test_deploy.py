@@ -1,5 +1,6 @@
 """What is deployed: image and commit as a pair, from a clean tree, by a commit that pods can clone."""
 
+import socket
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -88,6 +89,17 @@ def test_a_published_commit_is_taken_a_later_one_not_until_it_is_pushed(checkout
 def test_a_repository_that_does_not_answer_is_told_with_what_git_said(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(NotDeployed, match=r"(?s)does not give out commit .*git fetch says: .*does not appear"):
         deploy.require_published(deploy.head(checkout), f"file://{tmp_path}/nowhere")
+
+
+def test_a_repository_that_takes_the_question_and_never_answers_is_not_waited_for(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"git://127.0.0.1:{silent.getsockname()[1]}/trainyard.git"
+
+        with pytest.raises(NotDeployed, match=r"git fetch got no answer within 0\.5 s"):
+            deploy.require_published(deploy.head(checkout), address)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=[entry.name for entry in ENTRIES])
