@@ -1,6 +1,7 @@
 """Encoded rows to a booster, and a stored booster back: what is XGBoost's in training and predicting."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,7 @@ def fit(
     fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, threads: int, on_round: Progress | None
 ) -> bytes:
     """Trains a booster (UBJSON) on rows whose encodings were fitted; the same bytes for any number of threads."""
-    batches = _Batches(fitted, rows, target, model)
-    data = xgb.QuantileDMatrix(batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
+    data = _matrix(_Batches(fitted, rows, target, model), threads, int(model.parameters.get("max_bin", 256)))
     booster = xgb.train(
         _parameters(model, target, threads), data, model.rounds, callbacks=[_Rounds(on_round, model.rounds)]
     )
@@ -29,6 +29,17 @@ def fit(
 def load(booster: bytes, threads: int) -> xgb.Booster:
     """The booster that ``fit`` gave. Raises XGBoost's errors."""
     return xgb.Booster({"nthread": threads}, model_file=bytearray(booster))
+
+
+def _matrix(batches: "_Batches", threads: int, max_bin: int) -> xgb.QuantileDMatrix:
+    """Built in a thread of its own: a signal to stop is an exception in the main one, and is lost in a callback."""
+    with ThreadPoolExecutor(1) as pool:
+        built = pool.submit(xgb.QuantileDMatrix, batches, nthread=threads, max_bin=max_bin)
+        try:
+            return built.result()
+        except BaseException:
+            batches.end()
+            raise
 
 
 def _parameters(model: Model, target: Integers, threads: int) -> dict[str, Any]:
@@ -50,11 +61,12 @@ class _Batches(xgb.DataIter):
         self._model = model
         self._start = 0
         self._whole = fitted.transform(rows) if rows.height <= BATCH else None
+        self._ended = False
         super().__init__()
 
     def next(self, input_data: Callable[..., object]) -> bool:
         """Hands over the next batch; False after the last."""
-        if self._start >= self._rows.height:
+        if self._ended or self._start >= self._rows.height:
             return False
         part = slice(self._start, self._start + BATCH)
         matrix = self._fitted.transform(self._rows[part]) if self._whole is None else self._whole
@@ -66,6 +78,10 @@ class _Batches(xgb.DataIter):
     def reset(self) -> None:
         """Begins again."""
         self._start = 0
+
+    def end(self) -> None:
+        """Hands over no more."""
+        self._ended = True
 
 
 class _Rounds(xgb.callback.TrainingCallback):

@@ -1,5 +1,7 @@
 """Training and predicting: the same bytes every time, and named errors."""
 
+import os
+import signal
 import sys
 from dataclasses import replace
 
@@ -28,6 +30,31 @@ def trained(rows):
 @pytest.mark.parametrize("threads", [2, 8])
 def test_the_bytes_do_not_depend_on_the_threads(rows, trained, threads):
     assert train(rows, MODEL, threads) == trained
+
+
+class Stop(BaseException):
+    """What a signal is turned into that ends a run."""
+
+
+def test_a_signal_to_stop_while_the_matrix_is_built_is_not_lost(rows, monkeypatch):
+    monkeypatch.setattr(boosting, "BATCH", 700)
+    handed_over = boosting._Batches.next
+
+    def signalled(self, input_data):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return handed_over(self, input_data)
+
+    def stop(*_):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        raise Stop
+
+    monkeypatch.setattr(boosting._Batches, "next", signalled)
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with pytest.raises(Stop):
+            train(rows, MODEL, threads=1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.parametrize("threads", [2, 8])
