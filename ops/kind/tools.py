@@ -52,7 +52,7 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     cwd: Path | None = None,
-    timeout: float | None = None,
+    timeout: float = 1800.0,
 ) -> str:
     """What a program printed. Raises ``CommandFailed``, also where it takes more than ``timeout`` seconds."""
     try:

@@ -1,14 +1,15 @@
 """One kind cluster for the whole suite, with the platform of HEAD on it, made as ``make kind-up`` makes it.
 
 It is removed at the end. With KEEP_CLUSTER=1 it stays, and the next session with it upgrades that one: for whoever
-writes tests. When a test fails, logs and events of everything are kept in ``.trainyard/tests/cluster``.
+writes tests. When a test fails, logs and events of everything are kept in a folder of its module below
+``.trainyard/tests/cluster``.
 """
 
 import os
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -25,6 +26,8 @@ from tests.integration.servers import at
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / ".trainyard" / "tests" / "cluster"
+PLACE = pytest.StashKey[Cluster]()
+KEPT = pytest.StashKey[set[Path]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,6 +82,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path_factory: pytest.TempPathFactory, users_kubeconfig: Path) -> Iterator[Cluster]:
     """The suite's cluster by name and state folder, not made yet; gone at the end."""
     name = f"{kind.of(ROOT).name}-tests"
+    shutil.rmtree(EVIDENCE, ignore_errors=True)
     if os.environ.get("KEEP_CLUSTER"):
         yield kind.of(ROOT, name, EVIDENCE.with_name("cluster-state"))
         return
@@ -89,28 +93,35 @@ def place(tmp_path_factory: pytest.TempPathFactory, users_kubeconfig: Path) -> I
     shutil.rmtree(found.state, ignore_errors=True)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep logs and events of the cluster at the first failure of each module: what it is about is still there."""
+    report = yield
+    folder = EVIDENCE / item.path.stem
+    if report.failed and PLACE in item.config.stash and folder not in item.config.stash.setdefault(KEPT, set()):
+        item.config.stash[KEPT].add(folder)
+        keep_evidence(item.config.stash[PLACE], folder)
+        report.sections.append(("cluster", f"its logs and events are in {folder.relative_to(ROOT)}"))
+    return report
+
+
 @pytest.fixture(scope="session")
 def cluster(
     place: Cluster, clone: Path, say: Callable[[str], None], request: pytest.FixtureRequest
 ) -> Iterator[Platform]:
     """The platform on the suite's cluster, HEAD deployed; the environment of this process leads to it."""
-    came_up = False
-    try:
-        access = up(place, clone, steps(say), say)
-        with at(access.environment(place, clone)):
-            made = Platform(place, clone, access)
-            made.deploy()
-            came_up = True
-            yield made
-    finally:
-        if request.session.testsfailed or not came_up:
-            keep_evidence(place, EVIDENCE)
-            say(f"Logs and events of the cluster are in {EVIDENCE.relative_to(ROOT)}")
+    request.config.stash[PLACE] = place
+    access = up(place, clone, steps(say), say)
+    with at(access.environment(place, clone)):
+        made = Platform(place, clone, access)
+        made.deploy()
+        yield made
 
 
 MODELS = (
     *("pod-deleted", "pod-killed", "out-of-memory", "deadline", "put-back"),
     *("no-image", "no-room", "worker-killed", "job-lost", "api-restarted", "mlflow-away"),
+    *("cancelled-unstarted", "cancelled-hanging"),
 )
 """A model for each fault, so that their runs do not meet."""
 
@@ -119,11 +130,11 @@ MODELS = (
 def lab(
     cluster: Platform, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
 ) -> Iterator[faults.Lab]:
-    """Where faults are made, with room for a dozen runs at once. What became of them is shown at the end, and kept."""
+    """Where faults are made, with room for many runs at once. What became of them is shown at the end, and kept."""
     made = faults.prepare(cluster, MODELS, tmp_path_factory.mktemp("months"))
     with cluster.client() as client:
         before = client.read_work_pool("kubernetes").concurrency_limit
-        client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=12))
+        client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=16))
     yield made
     with cluster.client() as client:
         client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=before))

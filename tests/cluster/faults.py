@@ -19,10 +19,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.states import Cancelling
 
 from flows import datasets
 from flows.ml import landing, source
 from flows.ml.ledger import entries
+from ops.kind.tools import CommandFailed
 from tests.cluster.platform import Platform
 from tests.integration.home import DATASET, sample
 
@@ -145,11 +147,30 @@ class Lab:
 
     def kill(self, pod: str) -> None:
         """End the processes of a pod by SIGKILL, on its node: nobody is asked, and nobody is told."""
+        self._tasks("kill", pod, "--all", "--signal=SIGKILL")
+
+    def cancel(self, run: FlowRun) -> None:
+        """What *Cancel* in the UI does."""
+        with self.platform.client() as client:
+            client.set_flow_run_state(run.id, Cancelling())
+
+    @contextmanager
+    def frozen(self, pod: str) -> Iterator[None]:
+        """The processes of a pod hang meanwhile: they hear nothing and say nothing. Afterwards the pod is gone."""
+        self._tasks("pause", pod)
+        try:
+            yield
+        finally:
+            self.platform.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
+            with suppress(subprocess.CalledProcessError, CommandFailed):  # they are gone
+                self._tasks("resume", pod)
+
+    def _tasks(self, verb: str, pod: str, *options: str) -> None:
+        """Do something to the container of a pod on its node."""
         status = self.platform.get("pod", pod)[0]["status"]["containerStatuses"][0]
         container = status["containerID"].removeprefix("containerd://")
-        node = self.platform.place.node
-        command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "tasks", "kill", "--all", "--signal=SIGKILL"]
-        subprocess.run([*command, container], check=True, capture_output=True)
+        command = ["docker", "exec", self.platform.place.node, "ctr", "--namespace=k8s.io", "tasks", verb, *options]
+        subprocess.run([*command, container], check=True, capture_output=True, timeout=60)
 
     def outcome(self, model: str) -> dict[str, Any]:
         """What the runs of a model left: versions with their verdicts, the alias, the versions in the ledger."""

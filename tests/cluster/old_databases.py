@@ -28,7 +28,8 @@ url = "sqlite:////data/mlflow.db"
 Base.metadata.create_all(utils.create_sqlalchemy_engine(url))
 command.upgrade(utils._get_alembic_config(url), "{EARLIER_MLFLOW}")
 with sqlite3.connect("/data/mlflow.db") as found:
-    found.execute("insert into experiments (experiment_id, name, lifecycle_stage) values (7, 'kept', 'active')")
+    columns = "experiment_id, name, lifecycle_stage, artifact_location"
+    found.execute(f"insert into experiments ({{columns}}) values (7, 'kept', 'active', 's3://trainyard/mlflow/7')")
 """,
 }
 LATER = {

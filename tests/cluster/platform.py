@@ -28,6 +28,8 @@ TRAP = "{this: is no kubeconfig\n"
 """What the user's kubeconfig is in this suite: whoever reads it fails."""
 POLL = 0.5
 """Seconds between two looks at a run."""
+OTHERS = ("examples/", "mlflow/", "faults/", "kept/")
+"""What in the bucket is no part of the lake, or of other tests."""
 AUTHOR = ("-c", "user.name=Tests", "-c", "user.email=tests@example.org")
 
 
@@ -147,7 +149,7 @@ class Platform:
         """Empty the lake, and forget a model and its versions: for a test that begins where nothing was done."""
         lake = self.lake()
         for key in sorted(lake.keys()):
-            if not key.startswith(("examples/", "mlflow/")):
+            if not key.startswith(OTHERS):
                 lake.delete(key)
         with suppress(MlflowException):
             MlflowClient(self.access.mlflow).delete_registered_model(model)
@@ -176,8 +178,8 @@ def keep_evidence(place: Cluster, folder: Path) -> None:
     subprocess.run(export, env=place.env(), capture_output=True, check=False)
     asked = {
         "objects": ("get", "events,pods,jobs,deployments,persistentvolumeclaims", "--all-namespaces", "--output=wide"),
-        "pods": ("describe", "pods"),
-        "jobs": ("describe", "jobs"),
+        "pods": ("describe", "pods", "--all-namespaces"),
+        "jobs": ("describe", "jobs", "--all-namespaces"),
         "nodes": ("describe", "nodes"),
     }
     for name, argv in asked.items():

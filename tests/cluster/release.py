@@ -69,6 +69,7 @@ class Release:
             env=place.env(),
             capture_output=True,
             text=True,
+            timeout=600,
             check=False,
         )
         if done.returncode:

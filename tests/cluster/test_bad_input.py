@@ -219,7 +219,10 @@ def test_helm_test_says_what_is_wrong_where_no_run_can_be_started(
 
 
 def test_helm_tests_run_says_what_does_not_work(cluster: Platform) -> None:
-    runs = {what: cluster.start("smoke/platform", job_variables={"env": env}) for what, (env, _) in NO_RUN.items()}
+    runs = {
+        what: cluster.start("smoke/platform", job_variables={"env": env, "cpu_request": "20m"})
+        for what, (env, _) in NO_RUN.items()
+    }
 
     ended = {what: cluster.wait(run, 240).state for what, run in runs.items()}
 

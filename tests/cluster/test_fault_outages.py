@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from prefect.client.schemas.objects import ConcurrencyLimitConfig
 
 from tests.cluster.faults import DONE, EVERY, START, Ended, Lab, at_once
 
@@ -42,26 +42,36 @@ def unstarted(lab: Lab) -> Iterator[How]:
 
 @pytest.fixture(scope="module")
 def without_worker(lab: Lab, unstarted: How) -> Iterator[How]:
-    """Two runs in training while the worker is killed; one of them loses its Job before the next worker is there."""
-    went_on, lost = lab.start("worker-killed", slow=0.3), lab.start("job-lost", slow=2.0)
+    """Two runs in training while the worker is told to stop and the next one killed.
+
+    One of them loses its Job before there is a worker again.
+    """
+    went_on, lost = lab.start("worker-killed", slow=1.0), lab.start("job-lost", slow=2.0)
     _, pod = lab.training(went_on), lab.training(lost)
     job = lab.platform.get("pod", pod)[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
-    kill_worker(lab)
-    lab.kill(pod)
-    lab.platform.kubectl("delete", "job", job)
-    lab.platform.kubectl("scale", "deployment/trainyard-worker", "--replicas=1")
+    lab.platform.kubectl("rollout", "restart", "deployment/trainyard-worker")
+    lab.platform.kubectl("rollout", "status", "deployment/trainyard-worker", "--timeout=120s")
+    with scaled_to_none(lab, "worker"):
+        kill_worker(lab)
+        lab.kill(pod)
+        lab.platform.kubectl("delete", "job", job)
+    with lab.platform.client() as client:
+        state = client.read_flow_run(went_on.id).state
+    assert state
+    assert state.is_running(), f"the worker came back too late to show anything: {state!r}"
     scenarios = {
-        "worker killed": partial(lab.end, "worker killed mid-training", went_on, START),
+        "worker killed": partial(lab.end, "worker stopped, and the next one killed, mid-training", went_on, START),
         "job lost": partial(lab.end, "Job lost while no worker was there", lost, SILENCE),
     }
     with at_once(scenarios) as found:
         yield found
 
 
-def test_a_run_goes_on_while_the_worker_is_away(lab: Lab, without_worker: How) -> None:
+def test_a_run_goes_on_while_a_worker_stops_and_the_next_is_killed(lab: Lab, without_worker: How) -> None:
     found = without_worker("worker killed")
 
     assert (found.state, found.run.run_count) == ("Promoted", 1)
+    assert len(lab.platform.pods(found.run)) == 1
     assert lab.again(found) == ("Unchanged", DONE)
 
 
@@ -71,10 +81,9 @@ def test_mlflow_may_be_away_for_a_minute_when_training_ends(lab: Lab, without_wo
     lab.training(run)
 
     def take_away() -> None:
-        lab.platform.kubectl("scale", "deployment/trainyard-mlflow", "--replicas=0")
-        lab.await_task(run, "train ", "Completed", START)
-        time.sleep(AWAY)
-        lab.platform.kubectl("scale", "deployment/trainyard-mlflow", "--replicas=1")
+        with scaled_to_none(lab, "mlflow"):
+            lab.await_task(run, "train ", "Completed", START)
+            time.sleep(AWAY)
 
     found = lab.end("MLflow away for a minute when training ends", run, START, take_away)
 
@@ -84,10 +93,9 @@ def test_mlflow_may_be_away_for_a_minute_when_training_ends(lab: Lab, without_wo
 
 
 def test_a_restart_of_the_api_costs_neither_a_run_nor_its_slot(lab: Lab) -> None:
-    like, limit = lab.platform.deployment(lab.deployment), ConcurrencyLimitConfig(limit=1, collision_strategy="ENQUEUE")
-    name = lab.platform.deploy_entry(
-        lab.deployment, "faults-one-at-a-time", concurrency_limit=limit, enforce_parameter_schema=False
-    )
+    like = lab.platform.deployment(lab.deployment)
+    limit = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
+    name = lab.platform.deploy_entry(lab.deployment, "faults-one-at-a-time", enforce_parameter_schema=False, **limit)
     run = lab.start("api-restarted", slow=0.3, deployment=name)
     lab.training(run)
     taken = slots(lab, name)
@@ -128,9 +136,18 @@ def test_a_run_that_no_node_has_room_for_is_crashed_with_the_remedy(lab: Lab, un
     assert lab.again(found) == ("Promoted", DONE)
 
 
+@contextmanager
+def scaled_to_none(lab: Lab, server: str) -> Iterator[None]:
+    """There is none of a server meanwhile."""
+    lab.platform.kubectl("scale", f"deployment/trainyard-{server}", "--replicas=0")
+    try:
+        yield
+    finally:
+        lab.platform.kubectl("scale", f"deployment/trainyard-{server}", "--replicas=1")
+
+
 def kill_worker(lab: Lab) -> None:
-    """No worker is left, and none was told to stop."""
-    lab.platform.kubectl("scale", "deployment/trainyard-worker", "--replicas=0")
+    """The worker has no time to end anything."""
     selector = "--selector=app.kubernetes.io/component=worker"
     lab.platform.kubectl("delete", "pods", selector, "--grace-period=0", "--force", "--ignore-not-found")
 

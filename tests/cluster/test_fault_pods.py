@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.faults import DONE, START, Ended, Lab, at_once
+from tests.cluster.faults import DONE, EVERY, START, Ended, Lab, at_once
 
 pytestmark = pytest.mark.timeout(1200)
 
 GONE = 90.0
 """Seconds within which a run ends whose processes were killed, on a busy machine."""
+
+CANCELLED = 60.0
+"""Seconds within which a run ends that is cancelled before it has started."""
+HANGS = 180.0
+"""The same for one whose processes hang: an automation ends it after 90 and the time that a busy machine takes."""
 
 How = Callable[[str], Ended]
 Again = Callable[[str], tuple[str, dict[str, Any]]]
@@ -37,8 +42,8 @@ def starved(lab: Lab) -> Ended:
 
 
 def late(lab: Lab) -> Ended:
-    run = lab.start("deadline", slow=2.0, deadline_seconds=40)
-    return lab.end("deadline of the Job reached, each time", run, 2 * START)
+    run = lab.start("deadline", slow=2.0, deadline_seconds=90)
+    return lab.end("deadline of the Job reached, each time", run, 3 * START)
 
 
 def put_back(lab: Lab) -> Ended:
@@ -51,7 +56,19 @@ def put_back(lab: Lab) -> Ended:
     return lab.end("pod taken away four times", run, START, take_away)
 
 
-SCENARIOS = {each.__name__: each for each in (put_back, late, deleted, killed, starved)}
+def unstarted(lab: Lab) -> Ended:
+    run = lab.start("cancelled-unstarted", cpu_request="900", cpu_limit="900")
+    run = lab.platform.wait(run, START, lambda run: bool(run.infrastructure_pid), every=EVERY)
+    return lab.end("cancelled before its pod has started", run, CANCELLED, lambda: lab.cancel(run))
+
+
+def hanging(lab: Lab) -> Ended:
+    run = lab.start("cancelled-hanging", slow=0.3)
+    with lab.frozen(lab.training(run)):
+        return lab.end("cancelled while its processes hang", run, HANGS, lambda: lab.cancel(run))
+
+
+SCENARIOS = {each.__name__: each for each in (put_back, late, deleted, killed, starved, unstarted, hanging)}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +120,12 @@ def test_a_run_that_was_put_back_four_times_fails_with_a_sentence(ended: How) ->
     found = ended("put_back")
 
     assert found.state == "Failed"
-    assert "started 5 times" in found.sentence
+    assert "its pod was taken away 4 times" in found.sentence
+
+
+@pytest.mark.parametrize("scenario", ["unstarted", "hanging"])
+def test_a_run_that_nobody_in_its_pod_can_end_is_cancelled_all_the_same(ended: How, scenario: str) -> None:
+    assert ended(scenario).state == "Cancelled"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -118,6 +140,6 @@ def test_what_has_ended_stays_ended(lab: Lab, again: Again) -> None:
         again(scenario)
 
     with lab.platform.client() as client:
-        assert {run.fault: client.read_flow_run(run.run.id).state_id for run in lab.ended} == {
-            run.fault: run.run.state_id for run in lab.ended
+        assert {run.fault: client.read_flow_run(run.run.id).state_name for run in lab.ended} == {
+            run.fault: run.state for run in lab.ended
         }

@@ -88,12 +88,13 @@ class Shell:
         """What a script prints. The test fails with its last words where it fails."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text],
+            ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{text}"],
             cwd=self.platform.root,
             env={**os.environ, "PATH": path},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            timeout=600,
             check=False,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
@@ -189,6 +190,8 @@ def test_a_platform_installed_again_on_its_volumes_goes_on_where_it_was(shell: S
 def test_what_the_docs_look_at_on_a_laptop_is_there(shell: Shell, page: Path, heading: str, within: str) -> None:
     chosen = [block for block in blocks(heading, page) if within in block]
 
+    # A pod whose image does not exist has no log, and other tests may have left one.
+    shell.platform.kubectl("delete", "jobs", "--selector=app.kubernetes.io/component=job", "--cascade=foreground")
     printed = shell.script("".join(chosen).replace('eval "$(make -s kind-env)"\n', ""))
 
     assert chosen

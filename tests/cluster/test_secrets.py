@@ -145,11 +145,11 @@ def test_no_secret_is_seen_anywhere_but_in_a_secret(searched: Searched, say: Cal
     assert found == set()
 
 
-@pytest.mark.parametrize("place", sorted(plants.PLACES))
-def test_a_secret_that_is_planted_is_found(searched: Searched, place: str) -> None:
+@pytest.mark.parametrize("kind", sorted(plants.PLACES))
+def test_a_secret_that_is_planted_is_found(searched: Searched, kind: str) -> None:
     found = leaks(searched.texts, {"planted": searched.planted})
 
-    assert place in {where for _, where, _ in found}
+    assert kind in {where for _, where, _ in found}
 
 
 def test_a_secret_that_is_written_in_another_form_is_found() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,8 +17,11 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from prefect import flow as prefect_flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import AwaitingRetry, Pending, Running
 
 from ops import chart
 from ops.s3_servers import Server, free_ports, running
@@ -26,7 +30,10 @@ from tests.platform import chart as platform_chart
 
 FILES = ROOT / chart.CHART / "files" / "bootstrap"
 AUTH_STRING = "admin:not-a-secret-of-anyone"
-SILENT, UNSTARTED = "A run that fell silent is Crashed", "A run whose pod does not start is Crashed"
+SILENT, UNSTARTED = "A run that fell silent is Crashed", "A run that does not start is Crashed"
+CANCELLING = "A run that is being cancelled and does not end is Cancelled"
+PUT_BACK = "A run that is put back time after time is Failed"
+AUTOMATIONS = (SILENT, UNSTARTED, CANCELLING, PUT_BACK)
 VARIABLES = {
     "type": "object",
     "required": ["image"],
@@ -98,7 +105,7 @@ def client(cluster: dict[str, str]) -> Iterator[SyncPrefectClient]:
 
 def empty(client: SyncPrefectClient) -> None:
     """Take away everything that the bootstrap makes."""
-    for name in (SILENT, UNSTARTED):
+    for name in AUTOMATIONS:
         for found in client.read_automations_by_name(name):
             client.delete_automation(found.id)
     for pool in client.read_work_pools():
@@ -126,7 +133,7 @@ def apply(client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> Callabl
 def applied(client: SyncPrefectClient) -> dict[str, Any]:
     """All that is on the server, but for when it was written."""
     apart = {"exclude": {"created", "updated"}}
-    automations = [found for name in (SILENT, UNSTARTED) for found in client.read_automations_by_name(name)]
+    automations = [found for name in AUTOMATIONS for found in client.read_automations_by_name(name)]
     return {
         "pools": [pool.model_dump(**apart) for pool in client.read_work_pools()],
         "deployments": [found.model_dump(**apart) for found in client.read_deployments()],
@@ -186,6 +193,8 @@ def test_pool_limits_variables_block_automations_and_deployment_are_applied(clie
     assert {each["name"]: each["trigger"]["within"].total_seconds() for each in found["automations"]} == {
         SILENT: 120,
         UNSTARTED: 300,
+        CANCELLING: 90,
+        PUT_BACK: 2 * 86400,
     }
 
 
@@ -221,19 +230,19 @@ def test_applied_by_several_at_once_everything_is_there_once(client, apply) -> N
         "blocks": 1,
         "limits": 1,
         "variables": 1,
-        "automations": 2,
+        "automations": 4,
     }
 
 
 def test_of_automations_made_at_the_same_moment_one_stays(client, apply) -> None:
     import automations
 
-    for wanted in automations.wanted(120, 300) * 3:
+    for wanted in automations.wanted(120, 300, "kubernetes") * 3:
         client.create_automation(wanted)
 
     apply()
 
-    assert len(applied(client)["automations"]) == 2
+    assert len(applied(client)["automations"]) == 4
 
 
 def test_what_an_operator_paused_or_switched_off_stays_so(client, apply) -> None:
@@ -270,6 +279,59 @@ def test_what_is_wanted_otherwise_is_applied(client, apply) -> None:
     assert found["deployments"][0]["job_variables"]["image"] == "trainyard/flows:2"
     assert automation(client, UNSTARTED).trigger.within.total_seconds() == 60
     assert "within 60 s" in automation(client, UNSTARTED).actions[0].message
+
+
+def test_a_run_that_is_put_back_a_fourth_time_is_failed_with_a_sentence(client, apply) -> None:
+    apply()
+    await_automations(client)
+
+    run = put_back(client, 3)
+    before = settled(client, run, 10)
+    put_back(client, 1, run)
+
+    ended = settled(client, run, 60)
+    assert before.name == "AwaitingRetry"
+    assert ended.name == "Failed"
+    assert "its pod was taken away 4 times" in str(ended.message)
+
+
+@prefect_flow
+def nothing() -> None:
+    """A flow whose runs are only on record."""
+
+
+def put_back(client: SyncPrefectClient, times: int, run: FlowRun | None = None) -> FlowRun:
+    """A run, or a new one, that was started and put back so many times."""
+    run = run or client.create_flow_run(nothing)
+    for state in (Pending, Running, AwaitingRetry) * times:
+        client.set_flow_run_state(run.id, state(), force=True)
+    return run
+
+
+def await_automations(client: SyncPrefectClient) -> None:
+    """Return once the server acts by the automations, which it takes up some time after they are made."""
+    deadline = time.monotonic() + 90
+    while not settled(client, put_back(client, 4), 5).is_final():
+        assert time.monotonic() < deadline, "no automation acts"
+
+
+def settled(client: SyncPrefectClient, run: FlowRun, seconds: float) -> State:
+    """The state a run has come to an end in, or where it stands after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        state = client.read_flow_run(run.id).state
+        assert state
+        if state.is_final() or time.monotonic() > deadline:
+            return state
+        time.sleep(0.5)
+
+
+def test_on_a_laptop_a_run_that_does_not_start_is_told_of_the_worker_and_of_no_pod(client, apply) -> None:
+    apply(pool={"name": "local", "type": "process", "concurrency": 2}, smoke=None)
+
+    (action,) = automation(client, UNSTARTED).actions
+    assert "the worker is away" in action.message
+    assert "image" not in action.message
 
 
 def test_a_pool_without_a_template_of_ours_gets_that_of_its_type(client, apply) -> None:

@@ -1,4 +1,6 @@
-"""The automations: what closes the runs that Prefect by itself would leave open for ever."""
+"""The automations: what ends the runs that Prefect by itself would leave open, or start again, for ever."""
+
+from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
@@ -6,51 +8,87 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
+RESCHEDULES = 3
+"""How often a run may be started again because its pod was taken away. Prefect itself knows no end."""
+CANCELLING = timedelta(seconds=90)
+"""How long a run that is being cancelled may take to end; its own process needs some seconds."""
+MEMORY = timedelta(days=2)
+"""How long a start is remembered: more than the deadlines of four Jobs of the longest flow."""
+
 UNSTARTED = {"prefect.flow-run.Pending", "prefect.flow-run.InfrastructurePending"}
-STARTED = {f"prefect.flow-run.{state}" for state in ("Running", "Completed", "Failed", "Crashed", "Cancelled")}
+ENDED = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelled")}
 SENT_BACK = {
     f"prefect.flow-run.{state}" for state in ("Scheduled", "Cancelling", "AwaitingConcurrencySlot", "AwaitingRetry")
 }
+NOT_STARTED = {
+    "kubernetes": "the image cannot be pulled, or no node has room for what it asks for. The run's log holds what"
+    " Kubernetes said of the pod; correct the deployment's job variables and run it again.",
+    "process": "the worker is away, or was lost before it started it. Start the platform and run it again.",
+}
+"""Why a run does not start, and what to do, by the type of the work pool."""
 
 
-def wanted(silence_seconds: int, pending_seconds: int) -> tuple[AutomationCore, ...]:
-    """What closes the runs that Prefect by itself would leave open for ever."""
+def wanted(silence_seconds: int, pending_seconds: int, pool_type: str) -> tuple[AutomationCore, ...]:
+    """All of them, with their sentences for a type of work pool."""
+    silence, pending = timedelta(seconds=silence_seconds), timedelta(seconds=pending_seconds)
     return (
-        _closing(
+        _ending(
             "A run that fell silent is Crashed",
-            "Runs report every 30 seconds. One that stops doing so has lost its process: its pod, its Job or its node.",
-            after={"prefect.flow-run.heartbeat", "prefect.flow-run.Running"},
-            expect={"prefect.flow-run.*"},
-            within=silence_seconds,
-            message=f"nothing was heard of it for {silence_seconds} s: its process is gone (pod deleted, node lost)."
+            "Runs report every 30 seconds. One that stops doing so has lost its process.",
+            _missed({"prefect.flow-run.heartbeat", "prefect.flow-run.Running"}, {"prefect.flow-run.*"}, silence),
+            StateType.CRASHED,
+            f"nothing was heard of it for {silence_seconds} s: its process is gone (killed, pod deleted, node lost)."
             " Run it again; it goes on where it stopped.",
         ),
-        _closing(
-            "A run whose pod does not start is Crashed",
-            "Its image cannot be pulled, no node has room for it, or the worker was lost before it made the Job.",
-            after=UNSTARTED,
-            expect=STARTED | SENT_BACK,
-            within=pending_seconds,
-            message=f"its pod did not start within {pending_seconds} s: the image cannot be pulled, or no node has room"
-            " for what it asks for. The run's log holds what Kubernetes said of the pod; correct the deployment's job"
-            " variables and run it again.",
+        _ending(
+            "A run that does not start is Crashed",
+            "Its image cannot be pulled, no node has room for it, or the worker was lost.",
+            _missed(UNSTARTED, {"prefect.flow-run.Running"} | ENDED | SENT_BACK, pending),
+            StateType.CRASHED,
+            f"it did not start within {pending_seconds} s: {NOT_STARTED[pool_type]}",
+        ),
+        _ending(
+            "A run that is being cancelled and does not end is Cancelled",
+            "Whoever should end it is gone, or hangs.",
+            _missed({"prefect.flow-run.Cancelling"}, ENDED, CANCELLING),
+            StateType.CANCELLED,
+            f"it did not end by itself within {CANCELLING.seconds} s. What may be left of it ends at its deadline.",
+        ),
+        _ending(
+            "A run that is put back time after time is Failed",
+            "Its pod is evicted, or reaches its deadline, each time; Prefect would start it for ever.",
+            _repeated(UNSTARTED, {"prefect.flow-run.AwaitingRetry"}, RESCHEDULES + 1),
+            StateType.FAILED,
+            f"its pod was taken away {RESCHEDULES + 1} times: evicted, or at its deadline. The events of its Jobs say"
+            " which: give the deployment more memory, more scratch space or a longer deadline, then run it again.",
         ),
     )
 
 
-def _closing(
-    name: str, description: str, *, after: set[str], expect: set[str], within: int, message: str
-) -> AutomationCore:
-    trigger = EventTrigger(
-        posture=Posture.Proactive,
+def _missed(after: set[str], expect: set[str], within: timedelta) -> EventTrigger:
+    """One of ``expect`` did not follow."""
+    return _trigger(Posture.Proactive, after, expect, 1, within)
+
+
+def _repeated(after: set[str], expect: set[str], times: int) -> EventTrigger:
+    """It came so often. Once this has fired, counting begins anew with the next of ``after``."""
+    return _trigger(Posture.Reactive, after, expect, times, MEMORY)
+
+
+def _trigger(posture: Posture, after: set[str], expect: set[str], threshold: int, within: timedelta) -> EventTrigger:
+    return EventTrigger(
+        posture=posture,
         match={"prefect.resource.id": "prefect.flow-run.*"},
         for_each={"prefect.resource.id"},
         after=after,
         expect=expect,
-        threshold=1,
+        threshold=threshold,
         within=within,
     )
-    action = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message)
+
+
+def _ending(name: str, description: str, trigger: EventTrigger, state: StateType, message: str) -> AutomationCore:
+    action = ChangeFlowRunState(state=state, name=state.value.title(), message=message)
     return AutomationCore(name=name, description=description, enabled=True, trigger=trigger, actions=[action])
 
 

@@ -102,7 +102,7 @@ def apply(wanted: Configuration) -> None:
         for name, value in wanted.variables.items():
             apply_variable(client, name, value)
         apply_results_block(wanted.lake)
-        for automation in automations.wanted(wanted.silence_seconds, wanted.pending_seconds):
+        for automation in automations.wanted(wanted.silence_seconds, wanted.pending_seconds, wanted.pool.type):
             automations.apply(client, automation)
             say(f"automation: {automation.name}")
         if wanted.smoke:

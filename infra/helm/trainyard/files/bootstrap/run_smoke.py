@@ -8,8 +8,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
-PATIENCE = 300.0
-"""Seconds the run may take; most of them a first pull of the image."""
+PATIENCE = 240.0
+"""Seconds the run may take, most of them a first pull of the image: less than the five minutes Helm waits."""
 
 
 def main() -> int:
