@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
-AWAY = re.compile(r"API request to .* failed with (exception|error code 5\d\d)", re.DOTALL)
-"""What MLflow's client says of a server that does not answer, or only that it cannot serve now."""
+AWAY = re.compile(
+    r"API request to .* failed with (exception|error code 5\d\d|error code 404 != 200\. Response body: '')", re.DOTALL
+)
+"""What MLflow's client says of a server that does not answer, or only that it cannot serve now.
+
+Of what it does not have MLflow says so in the body of its 404; one without a body was seen in its first second.
+"""
 
 
 class RegistryUnreachable(TrainyardError):

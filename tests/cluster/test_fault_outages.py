@@ -1,8 +1,9 @@
 """What becomes of runs while a part of the platform is away: a node for them, the worker, Prefect's API, MLflow."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import pytest
@@ -147,9 +148,12 @@ def scaled_to_none(lab: Lab, server: str) -> Iterator[None]:
 
 
 def kill_worker(lab: Lab) -> None:
-    """The worker has no time to end anything."""
+    """The worker, which is told to stop, has no time to do so: its process is gone, and none comes after it."""
     selector = "--selector=app.kubernetes.io/component=worker"
-    lab.platform.kubectl("delete", "pods", selector, "--grace-period=0", "--force", "--ignore-not-found")
+    for pod in lab.platform.get("pods", selector):
+        with suppress(subprocess.CalledProcessError):  # it has ended
+            lab.kill(pod["metadata"]["name"])
+    lab.platform.kubectl("wait", "pods", selector, "--for=delete", "--timeout=60s")
 
 
 def slots(lab: Lab, deployment: str, seconds: float = 60) -> int:
