@@ -71,7 +71,8 @@ def reinstalled(upgraded: Installed, say: Callable[[str], None]) -> Reinstalled:
     with watched(made) as ends:
         made.helm("uninstall")
         made.kubectl("delete", "pods", made.ours("test"))  # Helm leaves a test's, so that its log can be read
-        made.kubectl("wait", "pods", "--all", "--for=delete", "--timeout=120s")
+        servers = f"{made.ours()},app.kubernetes.io/component!=job"
+        made.kubectl("wait", "pods", servers, "--for=delete", "--timeout=120s")
     left = set(made.kubectl("get", "all,configmaps,secrets,persistentvolumeclaims", "--output=name").split())
     seconds = made.apply("install")
     made.await_ready()
