@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,9 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(cluster: Platform) -> Iterator[Shell]:
-    boto3.client("s3").create_bucket(Bucket=NAMESPACE)
+    client = boto3.client("s3")
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # the cluster was kept
+        client.create_bucket(Bucket=NAMESPACE)
     yield Shell(cluster, free_ports(1)[0])
     cluster.place.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
