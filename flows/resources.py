@@ -3,15 +3,20 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.ml import months
+from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake, connect
 from flows.ml.lake_errors import LakeUnreachable, Truncated
 from flows.ml.registry import Registry, RegistryUnreachable
@@ -32,6 +37,13 @@ RESULTS: dict[str, Any] = {"persist_result": True, "result_storage": RESULTS_BLO
 """For tasks whose result a rerun takes up, in whatever pod. As default storage in Prefect's settings the block would be
 loaded before the first task of every run: half a second of imports."""
 
+RESCHEDULES = 3
+"""How often a run may be started again because its pod was taken away. Prefect itself knows no end."""
+
+
+class RescheduledTooOften(TrainyardError):
+    """The pod of a run was taken away time after time."""
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -49,8 +61,9 @@ class Resources:
 def open_resources(*, registry: bool = True) -> Resources:
     """Read the settings and find out whether the lake, and the registry where it is needed, answer.
 
-    Raises ``SettingsError``, the errors of the lake, ``RegistryUnreachable``.
+    Raises ``RescheduledTooOften``, ``SettingsError``, the errors of the lake, ``RegistryUnreachable``.
     """
+    _limit_reschedules()
     settings = load()
     found = attach(settings)
     found.lake.check()
@@ -85,6 +98,33 @@ def progress(description: str) -> Callable[[float, float | None], None]:
             update_progress_artifact(artifact_id=artifact, progress=min(100.0, 100 * done / total))  # type: ignore[arg-type]
 
     return tell
+
+
+def reschedules(states: Iterable[State]) -> int:
+    """How often a run was put back since it last ended, by its states in order of time.
+
+    Starting again what had ended is an operator's decision and not counted.
+    """
+    count = 0
+    for before, state in pairwise(states):
+        if before.is_final():
+            count = 0
+        elif state.name == "AwaitingRetry":
+            count += 1
+    return count
+
+
+def _limit_reschedules() -> None:
+    if flow_run.run_count <= 1 + RESCHEDULES:
+        return
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(flow_run.id)
+    times = reschedules(sorted(states, key=lambda state: state.timestamp))
+    if times > RESCHEDULES:
+        raise RescheduledTooOften(
+            f"started {times + 1} times: its pod was evicted, or reached its deadline, each time. Its Jobs' events say "
+            "which: give the deployment more memory, more scratch space or a longer deadline, then run this again."
+        )
 
 
 def _session(settings: Settings) -> Any:

@@ -119,7 +119,7 @@ def test_a_run_that_was_put_back_four_times_fails_with_a_sentence(ended: How) ->
     found = ended("put_back")
 
     assert found.state == "Failed"
-    assert "its pod was taken away 4 times" in found.sentence
+    assert "started 5 times" in found.sentence
 
 
 @pytest.mark.parametrize("scenario", ["unstarted", "hanging"])

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,11 +16,8 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from prefect import flow as prefect_flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolUpdate
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.states import AwaitingRetry, Pending, Running
 
 from ops import chart
 from ops.s3_servers import Server, free_ports, running
@@ -32,8 +28,7 @@ FILES = ROOT / chart.CHART / "files" / "bootstrap"
 AUTH_STRING = "admin:not-a-secret-of-anyone"
 SILENT, UNSTARTED = "A run that fell silent is Crashed", "A run that does not start is Crashed"
 CANCELLING = "A run that is being cancelled and does not end is Cancelled"
-PUT_BACK = "A run that is put back time after time is Failed"
-AUTOMATIONS = (SILENT, UNSTARTED, CANCELLING, PUT_BACK)
+AUTOMATIONS = (SILENT, UNSTARTED, CANCELLING)
 VARIABLES = {
     "type": "object",
     "required": ["image"],
@@ -194,7 +189,6 @@ def test_pool_limits_variables_block_automations_and_deployment_are_applied(clie
         SILENT: 120,
         UNSTARTED: 300,
         CANCELLING: 90,
-        PUT_BACK: 2 * 86400,
     }
 
 
@@ -230,7 +224,7 @@ def test_applied_by_several_at_once_everything_is_there_once(client, apply) -> N
         "blocks": 1,
         "limits": 1,
         "variables": 1,
-        "automations": 4,
+        "automations": 3,
     }
 
 
@@ -242,7 +236,7 @@ def test_of_automations_made_at_the_same_moment_one_stays(client, apply) -> None
 
     apply()
 
-    assert len(applied(client)["automations"]) == 4
+    assert len(applied(client)["automations"]) == 3
 
 
 def test_what_an_operator_paused_or_switched_off_stays_so(client, apply) -> None:
@@ -279,51 +273,6 @@ def test_what_is_wanted_otherwise_is_applied(client, apply) -> None:
     assert found["deployments"][0]["job_variables"]["image"] == "trainyard/flows:2"
     assert automation(client, UNSTARTED).trigger.within.total_seconds() == 60
     assert "within 60 s" in automation(client, UNSTARTED).actions[0].message
-
-
-def test_a_run_that_is_put_back_a_fourth_time_is_failed_with_a_sentence(client, apply) -> None:
-    apply()
-    await_automations(client)
-
-    run = put_back(client, 3)
-    before = settled(client, run, 10)
-    put_back(client, 1, run)
-
-    ended = settled(client, run, 60)
-    assert before.name == "AwaitingRetry"
-    assert ended.name == "Failed"
-    assert "its pod was taken away 4 times" in str(ended.message)
-
-
-@prefect_flow
-def nothing() -> None:
-    """A flow whose runs are only on record."""
-
-
-def put_back(client: SyncPrefectClient, times: int, run: FlowRun | None = None) -> FlowRun:
-    """A run, or a new one, that was started and put back so many times."""
-    run = run or client.create_flow_run(nothing)
-    for state in (Pending, Running, AwaitingRetry) * times:
-        client.set_flow_run_state(run.id, state(), force=True)
-    return run
-
-
-def await_automations(client: SyncPrefectClient) -> None:
-    """Return once the server acts by the automations, which it takes up some time after they are made."""
-    deadline = time.monotonic() + 90
-    while not settled(client, put_back(client, 4), 5).is_final():
-        assert time.monotonic() < deadline, "no automation acts"
-
-
-def settled(client: SyncPrefectClient, run: FlowRun, seconds: float) -> State:
-    """The state a run has come to an end in, or where it stands after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        state = client.read_flow_run(run.id).state
-        assert state
-        if state.is_final() or time.monotonic() > deadline:
-            return state
-        time.sleep(0.5)
 
 
 def test_on_a_laptop_a_run_that_does_not_start_is_told_of_the_worker_and_of_no_pod(client, apply) -> None:

@@ -1,13 +1,14 @@
-"""What a task is tried again for, and what a form takes."""
+"""What a task is tried again for, how often a run is, and what a form takes."""
 
 import pytest
-from prefect.states import Failed
+from prefect.client.schemas.objects import State
+from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Late, Pending, Running, Scheduled
 from pydantic import TypeAdapter, ValidationError
 
 from flows.ingest import Source
 from flows.ml.lake_errors import CredentialsRefused, LakeError, LakeUnreachable, Truncated
 from flows.ml.registry import RegistryError, RegistryUnreachable
-from flows.resources import RETRIES
+from flows.resources import RETRIES, reschedules
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,25 @@ def test_only_what_a_server_may_get_over_is_tried_again(error: Exception, again:
 def test_a_source_that_holds_a_secret_is_no_parameter(source: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Source).validate_python(source)
+
+
+def put_back(times: int) -> list[State]:
+    """What a pod that is taken away leaves: the run waits and is started again."""
+    return [AwaitingRetry(), Late(), Pending(), Running()] * times
+
+
+@pytest.mark.parametrize(
+    ("states", "times"),
+    [
+        ([Scheduled(), Pending(), Running()], 0),
+        ([Scheduled(), Pending(), Running(), *put_back(3)], 3),
+        ([Scheduled(), Pending(), *put_back(1)], 1),
+        ([Scheduled(), Pending(), Running(), *put_back(4), Failed(), *put_back(1)], 0),
+        ([Scheduled(), Pending(), Running(), *put_back(4), Failed(), *put_back(1), *put_back(2)], 2),
+        ([Scheduled(), Running(), Crashed(), *put_back(1), Cancelled(), *put_back(1), Completed(), *put_back(2)], 1),
+    ],
+)
+def test_only_what_was_put_back_since_the_last_end_counts_and_never_what_an_operator_asked_for(
+    states: list[State], times: int
+) -> None:
+    assert reschedules(states) == times

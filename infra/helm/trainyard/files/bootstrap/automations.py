@@ -1,4 +1,4 @@
-"""The automations: what ends the runs that Prefect by itself would leave open, or start again, for ever."""
+"""The automations: what ends the runs that Prefect by itself would leave open for ever."""
 
 from datetime import timedelta
 
@@ -8,12 +8,8 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
-RESCHEDULES = 3
-"""How often a run may be started again because its pod was taken away. Prefect itself knows no end."""
 CANCELLING = timedelta(seconds=90)
 """How long a run that is being cancelled may take to end; its own process needs some seconds."""
-MEMORY = timedelta(days=2)
-"""How long a start is remembered: more than the deadlines of four Jobs of the longest flow."""
 
 UNSTARTED = {"prefect.flow-run.Pending", "prefect.flow-run.InfrastructurePending"}
 ENDED = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelled")}
@@ -54,35 +50,18 @@ def wanted(silence_seconds: int, pending_seconds: int, pool_type: str) -> tuple[
             StateType.CANCELLED,
             f"it did not end by itself within {CANCELLING.seconds} s. What may be left of it ends at its deadline.",
         ),
-        _ending(
-            "A run that is put back time after time is Failed",
-            "Its pod is evicted, or reaches its deadline, each time; Prefect would start it for ever.",
-            _repeated(UNSTARTED, {"prefect.flow-run.AwaitingRetry"}, RESCHEDULES + 1),
-            StateType.FAILED,
-            f"its pod was taken away {RESCHEDULES + 1} times: evicted, or at its deadline. The events of its Jobs say"
-            " which: give the deployment more memory, more scratch space or a longer deadline, then run it again.",
-        ),
     )
 
 
 def _missed(after: set[str], expect: set[str], within: timedelta) -> EventTrigger:
-    """One of ``expect`` did not follow."""
-    return _trigger(Posture.Proactive, after, expect, 1, within)
-
-
-def _repeated(after: set[str], expect: set[str], times: int) -> EventTrigger:
-    """It came so often. Once this has fired, counting begins anew with the next of ``after``."""
-    return _trigger(Posture.Reactive, after, expect, times, MEMORY)
-
-
-def _trigger(posture: Posture, after: set[str], expect: set[str], threshold: int, within: timedelta) -> EventTrigger:
+    """None of ``expect`` followed in time."""
     return EventTrigger(
-        posture=posture,
+        posture=Posture.Proactive,
         match={"prefect.resource.id": "prefect.flow-run.*"},
         for_each={"prefect.resource.id"},
         after=after,
         expect=expect,
-        threshold=threshold,
+        threshold=1,
         within=within,
     )
 
