@@ -52,16 +52,17 @@ def watched(release: Release) -> Iterator[Ends]:
 
 def _ends(text: str) -> dict[str, End]:
     """The last that was seen of each container that was told to end while it ran."""
-    found = {}
+    found, told = {}, {}
     for pod in _objects(text):
-        told = pod["metadata"].get("deletionTimestamp")
+        about = pod["metadata"]
+        if "deletionTimestamp" in about:  # as first seen: once the containers have ended, the grace period becomes none
+            told.setdefault(about["name"], (about["deletionTimestamp"], about["deletionGracePeriodSeconds"]))
         for container in pod["status"].get("containerStatuses", []):
-            if told and (ended := container["state"].get("terminated")):
-                grace = pod["metadata"]["deletionGracePeriodSeconds"]
+            if about["name"] in told and (ended := container["state"].get("terminated")):
+                until, grace = told[about["name"]]
                 # The timestamp is that of the end of the grace period.
-                seconds = (_time(ended["finishedAt"]) - _time(told)).total_seconds() + grace
-                component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
-                found[component] = End(ended["exitCode"], seconds, grace)
+                seconds = (_time(ended["finishedAt"]) - _time(until)).total_seconds() + grace
+                found[about["labels"]["app.kubernetes.io/component"]] = End(ended["exitCode"], seconds, grace)
     return {name: end for name, end in found.items() if name not in {"bootstrap", "test", "job"}}
 
 
