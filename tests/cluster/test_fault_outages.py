@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from ops.kind.tools import CommandFailed
 from tests.cluster.faults import DONE, EVERY, START, Ended, Lab, at_once
 
 pytestmark = pytest.mark.timeout(1200)
@@ -151,7 +152,7 @@ def kill_worker(lab: Lab) -> None:
     """The worker, which is told to stop, has no time to do so: its process is gone, and none comes after it."""
     selector = "--selector=app.kubernetes.io/component=worker"
     for pod in lab.platform.get("pods", selector):
-        with suppress(subprocess.CalledProcessError):  # it has ended
+        with suppress(subprocess.CalledProcessError, CommandFailed):  # it has ended
             lab.kill(pod["metadata"]["name"])
     lab.platform.kubectl("wait", "pods", selector, "--for=delete", "--timeout=60s")
 

@@ -139,6 +139,6 @@ def test_what_has_ended_stays_ended(lab: Lab, again: Again) -> None:
         again(scenario)
 
     with lab.platform.client() as client:
-        assert {run.fault: client.read_flow_run(run.run.id).state_name for run in lab.ended} == {
-            run.fault: run.state for run in lab.ended
+        assert {run.fault: client.read_flow_run(run.run.id).state_id for run in lab.ended} == {
+            run.fault: run.run.state_id for run in lab.ended
         }

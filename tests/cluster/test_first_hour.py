@@ -193,8 +193,9 @@ def test_a_platform_installed_again_on_its_volumes_goes_on_where_it_was(shell: S
 def test_what_the_docs_look_at_on_a_laptop_is_there(shell: Shell, page: Path, heading: str, within: str) -> None:
     chosen = [block for block in blocks(heading, page) if within in block]
 
-    # A pod whose image does not exist has no log, and other tests may have left one.
-    shell.platform.kubectl("delete", "jobs", "--selector=app.kubernetes.io/component=job", "--cascade=foreground")
+    # A pod that never starts has no log, and other tests may have left one.
+    never = ("--selector=app.kubernetes.io/component=job", "--field-selector=status.phase=Pending")
+    shell.platform.kubectl("delete", "pods", *never)
     printed = shell.script("".join(chosen).replace('eval "$(make -s kind-env)"\n', ""))
 
     assert chosen

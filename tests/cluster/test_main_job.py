@@ -13,7 +13,6 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.states import Cancelling
 
 from flows import models
 from flows.ml import fingerprint, judging, ledger, snapshot, training
@@ -164,8 +163,7 @@ def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
     threads = cluster.kubectl("exec", pod, "--", "printenv", "TRAINYARD_THREADS").strip()
     since = time.monotonic()
 
-    with cluster.client() as client:
-        client.set_flow_run_state(slow_run.id, Cancelling())
+    lab.cancel(slow_run)
     ended = cluster.wait(slow_run, CANCELLED)
     took = time.monotonic() - since
 
