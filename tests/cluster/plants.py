@@ -2,12 +2,14 @@
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from mlflow import MlflowClient
 from prefect.blocks.system import Secret
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolUpdate
 
 from flows.ml.lake import connect
@@ -58,6 +60,7 @@ def in_servers(made: Release, secret: str) -> None:
         }
         for path, body in given.items():
             client._client.post(f"/{path}", json=body).raise_for_status()
+        _wait_for_event(client, str(run.id))
     Secret(value=secret).save("planted")
     mlflow = MlflowClient()
     experiment = mlflow.create_experiment("planted", tags={"note": secret})
@@ -65,6 +68,15 @@ def in_servers(made: Release, secret: str) -> None:
     mlflow.create_registered_model("planted", description=secret)
     mlflow.create_model_version("planted", "s3://trainyard/none", tags={"note": secret})
     connect("trainyard").put_new("results/planted", json.dumps({"result": secret}).encode())
+
+
+def _wait_for_event(client: SyncPrefectClient, run: str) -> None:
+    """Prefect writes its events down some seconds after they are sent."""
+    about = {"filter": {"any_resource": {"id": [f"prefect.flow-run.{run}"]}}}
+    deadline = time.monotonic() + 60
+    while not client._client.post("/events/filter", json=about).raise_for_status().json()["events"]:
+        assert time.monotonic() < deadline, "Prefect wrote no event of the planted run down within 60 s"
+        time.sleep(1)
 
 
 def in_cluster(made: Release, secret: str, chart: Path) -> None:

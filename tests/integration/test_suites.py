@@ -59,6 +59,22 @@ def test_a_suite_that_does_not_pass_is_marked_and_counted(root, monkeypatch, cap
     assert line[-1] == "FAILED"
 
 
+def test_an_optional_suite_that_cannot_run_at_all_passes_and_its_reason_is_printed(root, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(suites, "OPTIONAL", {"one"})
+
+    status = run(root, monkeypatch, "one", "--strict", one=SKIPS)
+
+    assert status == 0
+    assert "there is no docker" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("text", [FAILS, PASSES + SKIPS.replace("test_it", "test_other")], ids=["failing", "half"])
+def test_an_optional_suite_that_runs_has_to_pass_whole(root, monkeypatch, text) -> None:
+    monkeypatch.setattr(suites, "OPTIONAL", {"one"})
+
+    assert run(root, monkeypatch, "one", "--strict", one=text) == 1
+
+
 def test_one_suite_that_does_not_pass_fails_the_whole(root, monkeypatch, capsys) -> None:
     status = run(root, monkeypatch, one=FAILS, two=PASSES)
 
