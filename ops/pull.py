@@ -3,7 +3,7 @@
 The deployments carry this text (``prefect.yaml``), and a pod runs it before it has any other file of the repository: it
 needs git, Python and Prefect alone. Where it cannot do its work it ends the flow run with a sentence; of a step that
 fails Prefect says no more than that a process exited with status 1. Why it is no ``git_clone``:
-docs/decisions/0015-pull-step.md.
+docs/decisions/0015-pull-step.md. A deploy in the cluster begins with the same text, and names more in ``GIT_PATHS``.
 """
 
 import base64
@@ -40,11 +40,15 @@ class NoAnswer(PullError):
 
 @dataclass(frozen=True)
 class Source:
-    """Where the code is: an address without a password, and a token or ``user:password``, empty for none."""
+    """Where the code is: an address without a password, and a token or ``user:password``, empty for none.
+
+    ``paths`` are the files and folders that are checked out; the first must be a folder of every commit.
+    """
 
     address: str
     commit: str
     token: str
+    paths: tuple[str, ...] = ("flows",)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,7 +66,8 @@ class Source:
 
 def source(env: Mapping[str, str]) -> Source:
     """The source that the environment names. Raises PullError."""
-    found = Source(env.get("GIT_REPOSITORY", ""), env.get("TRAINYARD_GIT_SHA", ""), env.get("GIT_TOKEN", ""))
+    paths = tuple(env.get("GIT_PATHS", "flows").split())
+    found = Source(env.get("GIT_REPOSITORY", ""), env.get("TRAINYARD_GIT_SHA", ""), env.get("GIT_TOKEN", ""), paths)
     if not re.fullmatch("[0-9a-f]{40}", found.commit):
         raise PullError(f"TRAINYARD_GIT_SHA is {found.commit!r}, not the 40 hex digits of a commit. Deploy again.")
     if not found.address:
@@ -73,7 +78,7 @@ def source(env: Mapping[str, str]) -> Source:
 
 
 def pull(wanted: Source, folder: Path, pauses: Sequence[float] = PAUSES) -> None:
-    """Check out ``flows/`` of the commit into ``folder``, trying again while there is no answer. Raises PullError."""
+    """Check out the commit's paths into ``folder``, trying again while there is no answer. Raises PullError."""
     for pause in (*pauses, None):
         try:
             _attempt(wanted, folder)
@@ -90,13 +95,15 @@ def _attempt(wanted: Source, folder: Path) -> None:
     for command in (
         ("init", "--quiet", "--initial-branch=main"),
         ("remote", "add", "origin", wanted.address),
-        ("sparse-checkout", "set", "--no-cone", "/flows/"),
+        ("sparse-checkout", "set", "--no-cone", *(f"/{path}" for path in wanted.paths)),
         ("fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", wanted.commit),
         ("checkout", "--quiet", wanted.commit),
     ):
         _git(wanted, folder, command)
-    if not (folder / "flows").is_dir():
-        raise PullError(f"Commit {wanted.commit} of {wanted.address} has no flows/. Correct GIT_REPOSITORY.")
+    if not (folder / wanted.paths[0]).is_dir():
+        raise PullError(
+            f"Commit {wanted.commit} of {wanted.address} has no {wanted.paths[0]}/. Correct GIT_REPOSITORY."
+        )
 
 
 def _git(wanted: Source, folder: Path, command: Sequence[str]) -> None:
@@ -140,7 +147,8 @@ def main() -> int:
         pull(source(os.environ), Path.cwd())
     except PullError as error:
         print(f"trainyard: {error}", file=sys.stderr)
-        _end(os.environ["PREFECT__FLOW_RUN_ID"], str(error))
+        if flow_run := os.environ.get("PREFECT__FLOW_RUN_ID"):
+            _end(flow_run, str(error))
         return 1
     return 0
 

@@ -19,9 +19,9 @@ def deploy(place: Cluster, root: Path, *, unless_deployed: bool = False) -> str:
         deploying.require_clean(root)
     push(place, root, deploying.head(root))
     only = ["--unless-deployed"] if unless_deployed else []
-    where = ("--image", images.own(root)["flows"], "--repository", access.git_url(place))
+    where = ("--image", images.own(root)["flows"], "--trust-image", "--repository", access.git_url(place))
     env = access.find(place).environment(place, root)
-    command = [sys.executable, "-m", "ops.deploy", *where, *only]
+    command = [sys.executable, "-m", "ops.deploy", "apply", *where, *only]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KindError(done.stderr.strip().rpartition("trainyard: ")[2])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ops import deploy
-from ops.deploy import NotDeployed
+from ops.deploy import NotDeployed, programs
+from ops.deploy.checkout import SHOWN
 from ops.lint import prefect_yaml
 from ops.lint.prefect_yaml import Entry
 
@@ -63,7 +64,7 @@ def test_changed_and_new_files_are_refused_by_name(checkout: Path) -> None:
 
 
 def test_many_files_are_counted_and_the_first_named(checkout: Path) -> None:
-    for number in range(deploy.SHOWN + 5):
+    for number in range(SHOWN + 5):
         (checkout / f"new-{number:02}.py").write_text("")
 
     with pytest.raises(NotDeployed, match=r"15 files differ .*new-09\.py and 5 more\."):
@@ -94,7 +95,7 @@ def test_a_repository_that_does_not_answer_is_told_with_what_git_said(checkout: 
 def test_a_repository_that_takes_the_question_and_never_answers_is_not_waited_for(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "PATIENCE", 0.5)
+    monkeypatch.setattr(programs, "PATIENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"git://127.0.0.1:{silent.getsockname()[1]}/trainyard.git"
 

@@ -1,0 +1,63 @@
+"""`make chart-upgrade`: the platform's chart to the checkout's, only where that changes anything."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ops.chart import CHART
+from ops.deploy.errors import NotDeployed
+from ops.deploy.job import Namespace
+from ops.deploy.programs import ProgramFailed, run
+
+PATIENCE = 900.0
+"""Seconds an upgrade may take, until all of it is ready."""
+
+
+def upgrade(place: Namespace, root: Path, files: Sequence[Path], images: Mapping[str, str]) -> str:
+    """Upgrade the release to the checkout's chart with these values; a sentence of what was done.
+
+    ``images`` are references by name, over those in the files. Raises ``NotDeployed``.
+    """
+    if missing := [str(path) for path in files if not path.is_file()]:
+        raise NotDeployed(f"there is no values file {missing[0]}. Correct VALUES.")
+    given = [f"--values={path}" for path in files]
+    given += [f"--set-string=images.{name}={reference}" for name, reference in images.items()]
+    installed, command = _installed(place), ["helm", "upgrade", place.release, str(root / CHART), *given]
+    proposed = json.loads(_helm(place, *command, "--dry-run=server", "--output=json"))
+    what = difference(place.release, installed, proposed)
+    if not what:
+        return f"Nothing to change: release {place.release} has this chart and these values"
+    _helm(place, *command, "--wait", "--wait-for-jobs", f"--timeout={PATIENCE:.0f}s")
+    return f"Upgraded release {place.release} to revision {proposed['version']}: {what}"
+
+
+def difference(release: str, installed: Mapping[str, Any], proposed: Mapping[str, Any]) -> str:
+    """What is another in a release that is proposed, empty where nothing is. Releases as Helm gives them as JSON."""
+    found = [
+        part for part in ("values", "objects") if _part(part, release, installed) != _part(part, release, proposed)
+    ]
+    return " and ".join(found)
+
+
+def _part(part: str, release: str, of: Mapping[str, Any]) -> Any:
+    if part == "values":
+        return of.get("config") or {}
+    text = "\n---\n".join([of["manifest"], *sorted(hook["manifest"] for hook in of.get("hooks") or ())])
+    return re.sub(rf"\b{re.escape(release)}-bootstrap-\d+\b", f"{release}-bootstrap-N", text)  # a Job a revision
+
+
+def _installed(place: Namespace) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(_helm(place, "helm", "status", place.release, "--output=json"))
+    except ProgramFailed as error:
+        raise NotDeployed(
+            f"there is no release {place.release} in namespace {place.name} to upgrade: {error}. Install it first, or"
+            " correct the kubeconfig."
+        ) from error
+    return found
+
+
+def _helm(place: Namespace, *command: str) -> str:
+    return run([*command, f"--namespace={place.name}"], timeout=PATIENCE + 60)

@@ -1,0 +1,61 @@
+"""The programs a deploy calls: git, docker, kubectl, helm. What they say of a failure becomes a sentence."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ops.deploy.errors import NotDeployed
+
+PATIENCE = 60.0
+"""Seconds a program may take. Where the other end is gone without a word, git itself waits for ever."""
+
+REMEDIES = {
+    "git": "Install it.",
+    "docker": "Install Docker (docs.docker.com/get-docker), or give --trust-image where no registry has the image.",
+    "kubectl": "Install it (kubernetes.io/docs/tasks/tools).",
+    "helm": "Install Helm 3 or later (helm.sh/docs/intro/install).",
+}
+
+
+class ProgramFailed(NotDeployed):
+    """A program ended badly; ``said`` is what it printed on standard error."""
+
+    def __init__(self, sentence: str, said: str = "") -> None:
+        super().__init__(sentence)
+        self.said = said
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float | None = None,
+) -> str:
+    """What a program printed. Raises ``ProgramFailed``, also where it takes longer than ``timeout`` or ``PATIENCE``."""
+    name, patience = argv[0], timeout or PATIENCE
+    if not shutil.which(name):
+        raise ProgramFailed(f"{name} is not on PATH. {REMEDIES[name]}")
+    told = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, env=told, input=stdin, capture_output=True, text=True, timeout=patience, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProgramFailed(f"{' '.join(argv[:2])} got no answer within {patience:g} s. Try again.") from error
+    if done.returncode:
+        raise ProgramFailed(f"{' '.join(argv[:2])} says: {last_words(done.stderr or done.stdout)}", done.stderr)
+    return done.stdout
+
+
+def last_words(text: str, lines: int = 6) -> str:
+    """The last lines that say something."""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:]) or "nothing"
+
+
+def stream(argv: Sequence[str]) -> None:
+    """Let a program print to where this one prints, until it ends."""
+    subprocess.run(argv, check=False)
