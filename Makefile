@@ -4,7 +4,7 @@ PYTHON := .trainyard/venv/bin/python
 
 .PHONY: help
 help: ## Say what each verb does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: install ## Start the local platform, run the main job on three public months, print what came of it
@@ -89,6 +89,32 @@ lock: install-tests ## Compile the locks anew; UPGRADE=1 takes the newest versio
 .PHONY: images
 images: install ## Build the images whose content changed; print their tags, sizes and import time
 	@$(PYTHON) -m ops.images
+
+# Of a deploy. With ENVIRONMENT it runs in a Job on the cluster of the kubeconfig, else from here. What is not set is left out.
+DEPLOY = $(PYTHON) -m ops.deploy $(if $(ENVIRONMENT),submit)
+DEPLOYED = $(foreach name,ENVIRONMENT IMAGE REGISTRY REPOSITORY,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) "$($(name))")) \
+  $(if $(TRUST_IMAGE),--trust-image)
+
+.PHONY: deploy-plan
+deploy-plan: install ## Say what a deploy of HEAD would change; ENVIRONMENT, REGISTRY or IMAGE say where and in what
+	@$(DEPLOY) plan $(DEPLOYED)
+
+.PHONY: deploy
+deploy: install ## Deploy HEAD: image and commit, schedules, parameters; keeps paused what is paused
+	@$(DEPLOY) apply $(DEPLOYED)
+
+.PHONY: deploy-rollback
+deploy-rollback: install ## Return to the deploy before, or to that of the commit TO
+	@$(DEPLOY) rollback $(DEPLOYED) --to "$(or $(TO),previous)"
+
+.PHONY: smoke
+smoke: install ## Run the deployment smoke/platform and say how it ended
+	@$(DEPLOY) smoke $(DEPLOYED)
+
+.PHONY: chart-upgrade
+chart-upgrade: install ## Upgrade the installed chart where it, its images in REGISTRY or the files VALUES changed
+	@$(PYTHON) -m ops.deploy chart-upgrade $(foreach file,$(VALUES),--values "$(file)") \
+	  $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(TRUST_IMAGE),--trust-image)
 
 .PHONY: bench
 bench: install-tests ## Time the model against the course pipeline, as a ratio

@@ -18,11 +18,12 @@ PATIENCE = 900.0
 def upgrade(place: Namespace, root: Path, files: Sequence[Path], images: Mapping[str, str]) -> str:
     """Upgrade the release to the checkout's chart with these values; a sentence of what was done.
 
-    ``images`` are references by name, over those in the files. Raises ``NotDeployed``.
+    ``images`` are references by name, over those in the files. Without a file the release keeps the values it has.
+    Raises ``NotDeployed``.
     """
     if missing := [str(path) for path in files if not path.is_file()]:
         raise NotDeployed(f"there is no values file {missing[0]}. Correct VALUES.")
-    given = [f"--values={path}" for path in files]
+    given = [f"--values={path}" for path in files] or ["--reset-then-reuse-values"]
     given += [f"--set-string=images.{name}={reference}" for name, reference in images.items()]
     installed, command = _installed(place), ["helm", "upgrade", place.release, str(root / CHART), *given]
     proposed = json.loads(_helm(place, *command, "--dry-run=server", "--output=json"))

@@ -6,6 +6,7 @@ from ops.deploy.errors import NotDeployed
 from ops.deploy.programs import ProgramFailed, run
 
 _ABSENT = re.compile(r"not found|manifest unknown|name unknown|does not exist|no such manifest", re.IGNORECASE)
+_TAG = re.compile(r":[^:/]+$")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -30,8 +31,8 @@ def digest(reference: str) -> str | None:
 
 
 def pinned(reference: str) -> str:
-    """The reference with the digest the registry has for it. Raises ``NotDeployed`` where it has none."""
+    """The reference by the digest that the registry has for it. Raises ``NotDeployed`` where it has none."""
     found = digest(reference)
     if not found:
         raise NotDeployed(f"the registry has no image {reference}. Build and push it first: make images, docker push.")
-    return f"{reference.partition('@')[0]}@{found}"
+    return f"{_TAG.sub('', reference.partition('@')[0])}@{found}"

@@ -110,12 +110,12 @@ def _limit(given: int | dict[str, Any] | None) -> dict[str, Any]:
 def _schedule(entry: Entry, given: Mapping[str, Any]) -> Schedule:
     if not given.get("slug"):
         raise NotDeployed(f"{entry.finding('')}a schedule has no slug, by which the next deploy knows it. Give it one.")
+    if "DTSTART" not in given.get("rrule", "DTSTART"):  # Prefect would count from the moment of each deploy
+        raise NotDeployed(f"{entry.finding('')}the rrule has no DTSTART from which it counts. Give it one, or a cron.")
     made = _schedule_config_to_deployment_schedule(dict(given))
     when = made["schedule"].model_dump(mode="json")
     if "interval" in when and not given.get("anchor_date"):
         del when["anchor_date"]  # else it would be the moment of this deploy
-    if "rrule" in when and not when["timezone"]:
-        when["timezone"] = "UTC"  # what the server makes of none
     return Schedule(given["slug"], when, made.get("parameters") or {}, made.get("active"))
 
 

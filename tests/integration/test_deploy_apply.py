@@ -84,7 +84,11 @@ def test_the_plan_names_all_that_changes_and_is_empty_afterwards(own: Project) -
         NIGHTLY,
         {"interval": 3600, "slug": "hourly"},
         {"interval": 3600, "anchor_date": "2026-01-01T00:00:00+00:00", "timezone": "UTC", "slug": "anchored"},
-        {"rrule": "FREQ=DAILY;BYHOUR=3", "slug": "by-rule", "parameters": {"times": 2}},
+        {
+            "rrule": "DTSTART:20260101T030000\nRRULE:FREQ=DAILY;INTERVAL=2",
+            "slug": "by-rule",
+            "parameters": {"times": 2},
+        },
         {**NIGHTLY, "active": False},
     ],
     ids=lambda schedule: str(schedule["slug"]) + str(schedule.get("active", "")),

@@ -1,0 +1,144 @@
+"""Deploys that are killed on the way, or meet each other."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from ops.deploy import NotDeployed, lease, records
+from tests.integration.deploy_project import IMAGE, NIGHTLY, Project, entry, project
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ops.deploy import announcement, deploying, lease, records, server
+
+lease.DURATION = 1.0
+place, name, nth = {place}, {name!r}, {nth}
+real, calls = getattr(place, name), []
+
+def fatal(*given, **named):
+    calls.append(name)
+    if len(calls) == nth:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*given, **named)
+
+setattr(place, name, fatal)
+deploying.deploy(Path({root!r}), {image!r}, {repository!r}, trust_image=True, by="ann")
+"""
+"""A deploy whose process is killed, as by kill -9, where it is about to call a function for the nth time."""
+
+
+@pytest.fixture
+def own(platform: Mapping[str, str], tmp_path: Path) -> Iterator[Project]:
+    with project(platform, tmp_path) as found:
+        yield found
+
+
+def killed(own: Project, place: str, name: str, nth: int = 1) -> None:
+    """Deploy what the project has pushed, and be killed."""
+    code = KILLED.format(place=place, name=name, nth=nth, root=str(own.root), image=IMAGE, repository=own.repository)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=dict(own.env), capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == -9, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "nth", "changed"),
+    [
+        ("records", "begin", 1, set()),
+        ("server", "_change", 1, {"come/it"}),
+        ("server.SyncPrefectClient", "delete_deployment", 1, {"come/it", "greet/it"}),
+        ("deploying", "announce", 1, {"come/it", "greet/it", "gone"}),
+        ("records", "end", 1, {"come/it", "greet/it", "gone"}),
+    ],
+)
+def test_a_deploy_that_is_killed_is_completed_by_the_next_one(
+    own: Project, place: str, name: str, nth: int, changed: set[str]
+) -> None:
+    own.deploy(entry("greet"), entry("leave"))
+    commit = own.push(entry("greet", schedules=[NIGHTLY]), entry("come"))
+    killed(own, place, name, nth)
+    there = own.names()
+    assert ("come/it" in there, "leave/it" not in there) == ("come/it" in changed, "gone" in changed)
+
+    own.deploy()
+
+    assert not own.plan()
+    assert own.names() == {"greet/it", "come/it"}
+    newest = records.head(own.lake)
+    assert newest
+    assert (newest.number, newest.commit, records.is_done(own.lake, newest)) == (2, commit, True)
+    assert any("come/it: new" in line for line in newest.changes)
+
+
+def test_a_rollback_after_a_deploy_that_was_killed_returns_to_what_was_there_before_it(own: Project) -> None:
+    first = own.push(entry("greet"), entry("leave"))
+    own.deploy()
+    own.push(entry("greet", tags=["b"]), entry("come"))
+    killed(own, "deploying", "announce")
+
+    told = own.rollback()
+
+    assert told.startswith(f"Returned to deploy 1: commit {first[:12]}")
+    assert own.names() == {"greet/it", "leave/it"}
+
+
+def test_of_two_deploys_at_once_one_waits_for_the_other(own: Project) -> None:
+    own.push(entry("greet"))
+    told, said = [], []
+
+    with lease.held(own.lake, "bob", said.append):
+        waiting = threading.Thread(target=lambda: told.append(own.deploy(say=said.append)))
+        waiting.start()
+        while not said and waiting.is_alive():
+            time.sleep(0.05)
+        assert own.names() == set()
+    waiting.join(60)
+
+    assert said[0] == "Waiting for bob, who is deploying"
+    assert told[0].startswith("Deployed commit")
+
+
+def test_a_deploy_that_does_not_end_is_not_waited_for_without_end(own: Project) -> None:
+    with (
+        lease.held(own.lake, "bob", lambda line: None),
+        pytest.raises(NotDeployed, match=r"bob is deploying, its lease counts until .*Run this again once"),
+        lease.held(own.lake, "ann", lambda line: None, patience=0.5),
+    ):
+        pass
+
+
+def test_the_lease_of_one_that_was_killed_comes_free_and_that_of_one_that_lives_does_not(
+    own: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "DURATION", 0.8)
+    with lease.held(own.lake, "bob", lambda line: None) as require:
+        time.sleep(1.2)
+        require()
+        before = own.lake.get(lease.KEY)
+    own.lake.delete(lease.KEY)
+    own.lake.put_new(lease.KEY, before)
+
+    with lease.held(own.lake, "ann", lambda line: None, patience=3):
+        assert own.lake.get_json(lease.KEY)["name"] == "ann"
+
+    assert own.lake.get_json(lease.KEY)["token"] == ""
+
+
+def test_one_that_lost_its_lease_stops(own: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "DURATION", 0.4)
+    with lease.held(own.lake, "bob", lambda line: None) as require:
+        own.lake.delete(lease.KEY)
+        own.lake.put_new(lease.KEY, b'{"name": "ann", "token": "x", "until": 9999999999}')
+        time.sleep(0.6)
+
+        with pytest.raises(NotDeployed, match="lost its lease in the lake.*Run it again"):
+            require()
+
+    assert own.lake.get_json(lease.KEY)["name"] == "ann"

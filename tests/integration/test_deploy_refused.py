@@ -1,0 +1,167 @@
+"""What a deploy refuses, each with a sentence, and with nothing touched."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.deploy import NotDeployed, registry
+from ops.s3_servers import free_ports
+from tests.integration.deploy_project import NIGHTLY, Project, entry, project
+from tests.integration.servers import at
+
+
+@pytest.fixture
+def own(platform: Mapping[str, str], tmp_path: Path) -> Iterator[Project]:
+    with project(platform, tmp_path) as found:
+        found.deploy(entry("greet"))
+        yield found
+
+
+def nothing_happened(own: Project, objects: set[str]) -> bool:
+    return own.names() == {"greet/it"} and set(own.lake.keys()) == objects
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        ([entry("greet", schedules=[{**NIGHTLY, "cron": "at night"}])], "schedules: cron: .*Invalid cron.*Mend it"),
+        ([entry("greet", schedulez=[])], "unknown key `schedulez`"),
+        ([entry("greet", parameters={"time": 1})], "the flow has no `time`; did you mean `times`"),
+        ([entry("greet", entrypoint="flows/nowhere.py:greet")], "there is no such file"),
+        ([entry("greet", schedules=[{"cron": "0 3 * * *"}])], "a schedule has no slug.*Give it one"),
+        ([entry("greet", schedules=[{"rrule": "FREQ=DAILY", "slug": "a"}])], "the rrule has no DTSTART"),
+        ([entry("greet", triggers=[{"enabled": True}])], "a deploy does not apply `triggers`"),
+        ([entry("greet", parameters={"model": "{{ prefect.variables.m }}"})], "fills in no block or variable"),
+        ([entry("greet", job_variables={"gpu": "1"})], "the job variable `gpu`, which the installed chart does not"),
+    ],
+)
+def test_a_file_that_cannot_be_applied_is_refused(own: Project, entries: list[dict[str, Any]], sentence: str) -> None:
+    objects = set(own.lake.keys())
+
+    with pytest.raises(NotDeployed, match=f"(?s){sentence}"):
+        own.deploy(*entries)
+
+    assert nothing_happened(own, objects)
+
+
+def test_a_flow_that_does_not_import_is_refused(own: Project) -> None:
+    (own.root / "flows" / "broken.py").write_text("import no_such_module\n")
+    objects = set(own.lake.keys())
+
+    with pytest.raises(NotDeployed, match="entrypoint flows/broken.py:broken: .*No module named"):
+        own.deploy(entry("greet"), entry("broken"))
+
+    assert nothing_happened(own, objects)
+
+
+def test_a_commit_that_is_not_pushed_and_a_file_that_is_not_committed_are_refused(own: Project) -> None:
+    own.write(entry("greet", tags=["b"]))
+    with pytest.raises(NotDeployed, match="does not give out commit .* Push it there first"):
+        own.deploy()
+    (own.root / "flows" / "new.py").write_text("")
+
+    with pytest.raises(NotDeployed, match=r"1 files differ .*flows/new\.py"):
+        own.deploy()
+
+
+def test_a_rollback_to_a_commit_that_was_never_deployed_names_those_that_were(own: Project) -> None:
+    commit = own.git("rev-parse", "HEAD")
+
+    with pytest.raises(
+        NotDeployed, match=f"no record of a deploy of commit abcdef0. The last ones deployed: {commit[:12]}"
+    ):
+        own.rollback("abcdef0")
+    with pytest.raises(NotDeployed, match="'yesterday' is neither `previous` nor 7 to 40 hex digits"):
+        own.rollback("yesterday")
+    with pytest.raises(NotDeployed, match="no record of an earlier deploy to return to"):
+        own.rollback()
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"PREFECT_API_URL": "http://127.0.0.1:1/api"}, "Prefect at .* does not answer .*correct PREFECT_API_URL"),
+        ({"PREFECT_API_URL": ""}, "PREFECT_API_URL is not set"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "no answer .*Check that S3 runs"),
+        ({"TRAINYARD_LAKE_BUCKET": ""}, "TRAINYARD_LAKE_BUCKET is not set"),
+        ({"TRAINYARD_LAKE_BUCKET": "no-such-bucket"}, "there is no bucket 'no-such-bucket'"),
+    ],
+)
+def test_a_server_that_is_away_is_told_before_anything_is_touched(
+    own: Project, changed: dict[str, str], sentence: str
+) -> None:
+    objects = set(own.lake.keys())
+    own.push(entry("greet"), entry("come"))
+
+    with at({**own.env, **changed}), pytest.raises(Exception, match=sentence):
+        own.deploy()
+
+    assert nothing_happened(own, objects)
+
+
+def docker(*argv: str) -> str:
+    return subprocess.run(["docker", *argv], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A registry on loopback, with the image `one:1` in it."""
+    if not shutil.which("docker") or subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("there is no docker whose engine answers")
+    if subprocess.run(["docker", "image", "inspect", "registry:3"], capture_output=True, check=False).returncode:
+        try:
+            docker("pull", "--quiet", "registry:3")
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"the image registry:3 is not here and cannot be pulled: {error.stderr.strip()[-200:]}")
+    (port,) = free_ports(1)
+    container = docker("run", "--detach", "--rm", f"--publish=127.0.0.1:{port}:5000", "registry:3")
+    try:
+        yield f"localhost:{port}"
+    finally:
+        docker("rm", "--force", container)
+
+
+@pytest.fixture(scope="module")
+def image(address: str) -> str:
+    reference = f"{address}/trainyard/flows:one"
+    subprocess.run(
+        ["docker", "build", "--quiet", f"--tag={reference}", "-"],
+        input="FROM scratch\nLABEL a=b\n",
+        check=True,
+        text=True,
+        capture_output=True,
+    )
+    docker("push", "--quiet", reference)
+    docker("rmi", "--force", reference)
+    return reference
+
+
+def test_an_image_is_deployed_by_the_digest_that_its_registry_has(own: Project, image: str) -> None:
+    own.deploy(image=image, trust_image=False)
+
+    found = own.there("greet/it")
+    assert found
+    name = image.removesuffix(":one")
+    assert found.job_variables["image"] == f"{name}@{registry.digest(image)}"
+    assert found.job_variables["image"].startswith(f"{name}@sha256:")
+    assert registry.pinned(found.job_variables["image"]) == found.job_variables["image"]
+
+
+def test_an_image_that_is_in_no_registry_is_refused(own: Project, address: str, image: str) -> None:
+    objects = set(own.lake.keys())
+
+    with pytest.raises(NotDeployed, match="the registry has no image .*flows:two. Build and push it first"):
+        own.deploy(image=image.replace(":one", ":two"), trust_image=False)
+    with pytest.raises(NotDeployed, match="the registry has no image .*other:one"):
+        own.deploy(image=f"{address}/other:one", trust_image=False)
+
+    assert nothing_happened(own, objects)
+
+
+def test_a_registry_that_is_away_is_told_and_not_taken_for_one_without_the_image(own: Project, image: str) -> None:
+    with pytest.raises(NotDeployed, match="does not say whether it has the image.*--trust-image"):
+        own.deploy(image=f"localhost:{free_ports(1)[0]}/flows:one", trust_image=False)
