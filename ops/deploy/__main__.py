@@ -1,7 +1,6 @@
 """The commands behind the make verbs of the deploy: ``python -m ops.deploy [submit] VERB``; with it, in the cluster."""
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +11,7 @@ from prefect.exceptions import PrefectException
 
 from flows.ml.errors import TrainyardError
 from ops import images
-from ops.deploy import chart, checkout, checks, deploying, job
-from ops.deploy.errors import NotDeployed
+from ops.deploy import chart, checkout, checks, deploying, job, server
 from ops.environment import here
 
 ROOT = here().root
@@ -65,8 +63,7 @@ def _rollback(given: argparse.Namespace) -> int:
 
 
 def _smoke(_: argparse.Namespace) -> int:
-    if not os.environ.get("PREFECT_API_URL"):
-        raise NotDeployed("PREFECT_API_URL is not set. Set it to the API of the Prefect that is to be tried.")
+    server.require_named()
     return subprocess.call([sys.executable, str(ROOT / SMOKE)])
 
 

@@ -49,6 +49,7 @@ def apply(root: Path, pool: str, variables: Mapping[str, str]) -> None:
 
 def plan(root: Path, image: str, repository: str, *, trust_image: bool = False, say: Say = quiet) -> Plan:
     """What a deploy of HEAD would change; ``say`` is told of what stands in its way. Raises ``NotDeployed``."""
+    server.require_named()
     checks.sound(root)
     wanted = _wanted(root, checks.image(image, trusted=trust_image))
     with server.connected() as client:
@@ -73,6 +74,7 @@ def deploy(
     say: Say = quiet,
 ) -> str:
     """Deploy HEAD of the checkout in the image; a sentence of what was done. Raises ``NotDeployed``."""
+    server.require_named()
     commit = checkout.head(root)
     if unless_deployed and _is_deployed(root, image, commit):
         return f"Commit {commit[:12]} is deployed"

@@ -26,11 +26,16 @@ PAGE = 200
 _WHEN: TypeAdapter[SCHEDULE_TYPES] = TypeAdapter(SCHEDULE_TYPES)
 
 
+def require_named() -> None:
+    """Raises ``NotDeployed`` where the environment names no server: Prefect would start one of its own."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise NotDeployed("PREFECT_API_URL is not set. Set it to the API of the Prefect that is deployed to.")
+
+
 @contextmanager
 def connected() -> Iterator[SyncPrefectClient]:
     """A client of the server that the environment names. Raises ``NotDeployed`` where it is away or refuses."""
-    if not os.environ.get("PREFECT_API_URL"):
-        raise NotDeployed("PREFECT_API_URL is not set. Set it to the API of the Prefect that is deployed to.")
+    require_named()
     with get_client(sync_client=True) as client:
         try:
             yield client

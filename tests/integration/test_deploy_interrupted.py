@@ -138,7 +138,7 @@ def test_one_that_lost_its_lease_stops(own: Project, monkeypatch: pytest.MonkeyP
         own.lake.put_new(lease.KEY, b'{"name": "ann", "token": "x", "until": 9999999999}')
         time.sleep(0.6)
 
-        with pytest.raises(NotDeployed, match="lost its lease in the lake.*Run it again"):
+        with pytest.raises(NotDeployed, match=r"lost its lease in the lake.*Run it again"):
             require()
 
     assert own.lake.get_json(lease.KEY)["name"] == "ann"

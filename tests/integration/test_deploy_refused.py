@@ -52,7 +52,7 @@ def test_a_flow_that_does_not_import_is_refused(own: Project) -> None:
     (own.root / "flows" / "broken.py").write_text("import no_such_module\n")
     objects = set(own.lake.keys())
 
-    with pytest.raises(NotDeployed, match="entrypoint flows/broken.py:broken: .*No module named"):
+    with pytest.raises(NotDeployed, match=r"entrypoint flows/broken.py:broken: .*No module named"):
         own.deploy(entry("greet"), entry("broken"))
 
     assert nothing_happened(own, objects)
@@ -60,7 +60,7 @@ def test_a_flow_that_does_not_import_is_refused(own: Project) -> None:
 
 def test_a_commit_that_is_not_pushed_and_a_file_that_is_not_committed_are_refused(own: Project) -> None:
     own.write(entry("greet", tags=["b"]))
-    with pytest.raises(NotDeployed, match="does not give out commit .* Push it there first"):
+    with pytest.raises(NotDeployed, match=r"does not give out commit .* Push it there first"):
         own.deploy()
     (own.root / "flows" / "new.py").write_text("")
 
@@ -154,14 +154,14 @@ def test_an_image_is_deployed_by_the_digest_that_its_registry_has(own: Project, 
 def test_an_image_that_is_in_no_registry_is_refused(own: Project, address: str, image: str) -> None:
     objects = set(own.lake.keys())
 
-    with pytest.raises(NotDeployed, match="the registry has no image .*flows:two. Build and push it first"):
+    with pytest.raises(NotDeployed, match=r"the registry has no image .*flows:two. Build and push it first"):
         own.deploy(image=image.replace(":one", ":two"), trust_image=False)
-    with pytest.raises(NotDeployed, match="the registry has no image .*other:one"):
+    with pytest.raises(NotDeployed, match=r"the registry has no image .*other:one"):
         own.deploy(image=f"{address}/other:one", trust_image=False)
 
     assert nothing_happened(own, objects)
 
 
 def test_a_registry_that_is_away_is_told_and_not_taken_for_one_without_the_image(own: Project, image: str) -> None:
-    with pytest.raises(NotDeployed, match="does not say whether it has the image.*--trust-image"):
+    with pytest.raises(NotDeployed, match=r"does not say whether it has the image.*--trust-image"):
         own.deploy(image=f"localhost:{free_ports(1)[0]}/flows:one", trust_image=False)

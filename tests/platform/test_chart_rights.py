@@ -14,6 +14,7 @@ RIGHTS = {
         "/pods/log": {"get"},
     },
     "trainyard-jobs": {},
+    "trainyard-deploy": {},
     "trainyard-mlflow": {},
 }
 """By service account: the verbs for each kind of object, with its API group. All of it in the release's namespace."""
