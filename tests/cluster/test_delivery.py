@@ -1,0 +1,246 @@
+"""From a push to what runs: a commit alone, a change of packages, and pairs that stay pairs while a deploy happens."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Scheduled
+from prefect.types._datetime import now
+
+from ops import images
+from ops.deploy import POOL, deploying, records
+from ops.kind import access
+from ops.kind.tools import run
+from ops.s3_servers import free_ports
+from tests.cluster.platform import Platform
+
+pytestmark = pytest.mark.timeout(900)
+
+CODE_ONLY = 60.0
+"""Seconds a deploy may take that leaves the packages alone, from the push to the new state of the schedules."""
+BACK = 30.0
+"""Seconds a rollback may take."""
+PROBE = "probe/pair"
+FLOW = '''"""Says which pair it runs in."""
+
+import importlib.util
+import os
+import time
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+
+@flow(name="probe", timeout_seconds=600)
+def probe(seconds: float = 0.0) -> State:
+    """Wait, then end with the commit, {word}, and whether the new package is there."""
+    time.sleep(seconds)
+    there = importlib.util.find_spec("arrived") is not None
+    return Completed(message=f"{{os.environ['TRAINYARD_GIT_SHA']}} {word} {{there}}")
+'''
+NEW_PACKAGE = """
+FROM {image}
+USER 0
+RUN python3 -c "import pathlib, prefect; (pathlib.Path(prefect.__file__).parents[1] / 'arrived.py').write_text('')"
+USER 10001:10001
+"""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The suite's platform, a registry beside it, and the clone that is deployed from."""
+
+    platform: Platform
+    registry: str
+
+    @property
+    def image(self) -> str:
+        """The image of the flow runs as the clone's files name it."""
+        (found,) = (each for each in images.images(self.platform.root, self.registry) if each.name == "flows")
+        return found.reference
+
+    def push_code(self, word: str, **changed: str) -> str:
+        """Commit and push a probe that says a word; the commit."""
+        file = self.platform.root / "prefect.yaml"
+        entry = {
+            "name": "pair",
+            "flow_name": "probe",
+            "entrypoint": "flows/probe.py:probe",
+            "description": "Says which pair it runs in.",
+            "tags": ["probe"],
+            "pull": yaml.safe_load(file.read_text())["definitions"]["kubernetes"]["pull"],
+            "build": yaml.safe_load(file.read_text())["definitions"]["kubernetes"]["build"],
+            "work_pool": {
+                "name": POOL,
+                "job_variables": {
+                    "image": "{{ $FLOWS_IMAGE }}",
+                    "commit": "{{ $TRAINYARD_GIT_SHA }}",
+                    "memory": "512Mi",
+                    "deadline_seconds": 1300,
+                },
+            },
+        }
+        text = file.read_text()
+        if "flow_name: probe" not in text:
+            text += yaml.safe_dump([entry], default_flow_style=False).replace("\n", "\n  ").join(("\n  ", "\n"))
+        return self.platform.commit({"flows/probe.py": FLOW.format(word=word), "prefect.yaml": text, **changed})
+
+    def submit(self, *arguments: str) -> str:
+        """What `python -m ops.deploy submit` prints."""
+        command = [sys.executable, "-m", "ops.deploy", "submit", *arguments, "--registry", self.registry]
+        done = subprocess.run(
+            command, cwd=self.platform.root, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of the deploy: the cluster's kubeconfig, and no address of Prefect or S3."""
+        own = self.platform.place.env()
+        path = f"{Path(sys.executable).parent}:{own['PATH']}"
+        hidden = ("PREFECT_API", "AWS_", "MLFLOW_", "TRAINYARD_")
+        kept = {name: value for name, value in own.items() if not name.startswith(hidden)}
+        return {**kept, "PATH": path, "PYTHONPATH": str(self.platform.root)}
+
+    def deploy(self) -> None:
+        """Deploy the clone's HEAD from here, in the image that the registry has."""
+        deploying.deploy(self.platform.root, self.image, access.git_url(self.platform.place))
+
+    def pair(self) -> tuple[str, str]:
+        """Image and commit of the probe's deployment."""
+        variables = self.platform.deployment(PROBE).job_variables
+        return variables["image"], variables["commit"]
+
+    def pairs(self, found: FlowRun) -> set[tuple[str, str]]:
+        """Image and commit of every pod a run has."""
+        return {pair_of(pod) for pod in self.platform.pods(found)}
+
+
+def pair_of(pod: dict[str, Any]) -> tuple[str, str]:
+    (container,) = pod["spec"]["containers"]
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    return container["image"], str(variables["TRAINYARD_GIT_SHA"])
+
+
+@pytest.fixture(scope="module")
+def delivery(cluster: Platform) -> Iterator[Delivery]:
+    """A registry from which the node pulls, with the image of the flow runs in it; the clone is put back afterwards."""
+    commit = cluster.git("rev-parse", "HEAD").strip()
+    (port,) = free_ports(1)
+    name, address = f"{cluster.place.name}-registry", f"localhost:{port}"
+    run(["docker", "run", "--detach", "--rm", f"--name={name}", f"--publish=127.0.0.1:{port}:5000", "registry:3"])
+    run(["docker", "network", "connect", "kind", name])
+    hosts, folder = f'[host."http://{name}:5000"]\n', f"/etc/containerd/certs.d/{address}"
+    run(["docker", "exec", cluster.place.node, "mkdir", "-p", folder])
+    run(["docker", "exec", "--interactive", cluster.place.node, "tee", f"{folder}/hosts.toml"], stdin=hosts)
+    made = Delivery(cluster, address)
+    local = next(each.reference for each in images.images(cluster.root) if each.name == "flows")
+    run(["docker", "tag", local, made.image])
+    run(["docker", "push", "--quiet", made.image])
+    yield made
+    cluster.git("reset", "--quiet", "--hard", commit)
+    cluster.git("clean", "--quiet", "--force", "-d")
+    cluster.deploy()
+    run(["docker", "rm", "--force", name])
+
+
+def test_a_commit_alone_is_deployed_within_a_minute_and_builds_nothing(delivery: Delivery) -> None:
+    began = time.monotonic()
+    commit = delivery.push_code("one")
+
+    plan = delivery.submit("plan")
+    told = delivery.submit("apply")
+
+    assert time.monotonic() - began < CODE_ONLY
+    assert f"+ {PROBE}: new, commit {commit[:12]}" in plan
+    assert f"Deployed commit {commit[:12]}" in told
+    image, deployed = delivery.pair()
+    assert deployed == commit
+    assert image.startswith(f"{delivery.registry}/flows@sha256:")
+    assert delivery.platform.run(PROBE).message == f"{commit} one False"
+    record = records.head(delivery.platform.lake())
+    assert record
+    assert (record.image, record.commit) == (image, commit)
+
+
+def test_a_change_of_packages_is_deployed_with_its_commit_and_the_way_back_takes_half_a_minute(
+    delivery: Delivery, tmp_path: Path
+) -> None:
+    before, old = delivery.pair(), delivery.image
+    locked = (delivery.platform.root / "flows/requirements.txt").read_text()
+    commit = delivery.push_code("two", **{"flows/requirements.txt": f"{locked}# one more\n"})
+    run(["docker", "build", "--quiet", f"--tag={delivery.image}", "-"], stdin=NEW_PACKAGE.format(image=old))
+    run(["docker", "push", "--quiet", delivery.image])
+
+    delivery.submit("apply")
+
+    assert delivery.image != old
+    assert delivery.platform.run(PROBE).message == f"{commit} two True"
+    began = time.monotonic()
+    delivery.submit("rollback")
+    assert time.monotonic() - began < BACK
+    assert delivery.pair() == before
+    assert delivery.platform.run(PROBE).message == f"{before[1]} one False"
+
+
+def test_a_run_that_waits_for_its_pod_keeps_the_pair_it_was_submitted_with(delivery: Delivery) -> None:
+    delivery.push_code("three")
+    delivery.deploy()
+    before = delivery.pair()
+    delivery.platform.kubectl("cordon", delivery.platform.place.node)
+    try:
+        waiting = delivery.platform.start(PROBE)
+        delivery.platform.await_pod(waiting, 60, phase="Pending")
+        delivery.push_code("four")
+        delivery.deploy()
+    finally:
+        delivery.platform.kubectl("uncordon", delivery.platform.place.node)
+
+    state = delivery.platform.wait(waiting, 120).state
+
+    assert state
+    assert state.message == f"{before[1]} three False"
+    assert delivery.pairs(waiting) == {before}
+    assert delivery.pair() != before
+
+
+def test_a_run_that_is_rescheduled_has_the_old_pair_first_and_then_the_new_one(delivery: Delivery) -> None:
+    delivery.push_code("five")
+    delivery.deploy()
+    before = delivery.pair()
+    running = delivery.platform.start(PROBE, {"seconds": 20})
+    pod = delivery.platform.await_pod(running, 90)
+    after = delivery.push_code("six")
+    delivery.deploy()
+
+    seen = {pair_of(pod)}
+    delivery.platform.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
+    ended = delivery.platform.wait(running, 240)
+
+    seen |= delivery.pairs(running)
+    assert ended.state
+    assert ended.state.message == f"{after} six False"
+    assert seen == {before, delivery.pair()}
+
+
+def test_a_run_that_was_scheduled_before_the_deploy_and_starts_after_it_has_the_new_pair(delivery: Delivery) -> None:
+    later = Scheduled(scheduled_time=now("UTC") + timedelta(seconds=45))
+    scheduled = delivery.platform.start(PROBE, state=later)
+    after = delivery.push_code("seven")
+    delivery.deploy()
+
+    ended = delivery.platform.wait(scheduled, 180)
+
+    assert ended.state
+    assert ended.state.message == f"{after} seven False"
+    assert delivery.pairs(scheduled) == {delivery.pair()}
