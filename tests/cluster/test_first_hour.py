@@ -16,7 +16,6 @@ from pathlib import Path
 import boto3
 import pytest
 
-from ops.kind import access
 from ops.s3_servers import free_ports
 from tests.cluster.platform import Platform
 
@@ -69,9 +68,8 @@ class Shell:
     def own(self, block: str) -> str:
         """A block with this cluster's names in place of the examples."""
         kept = "".join(line for line in block.splitlines(keepends=True) if not line.startswith(ELSEWHERE))
-        repository = "--repository {}"
         names = {
-            repository.format(CODE): repository.format(access.git_url(self.platform.place)),
+            'apply --image "$flows"': 'apply --trust-image --image "$flows"',  # it is on the node, in no registry
             CODE: "git://git.trainyard.svc/trainyard.git",
             "https://s3.example.org": "http://trainyard-minio.trainyard.svc:9000",
             "registry.example.org/": "",
