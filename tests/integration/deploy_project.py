@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -126,8 +127,17 @@ class Project:
 
 
 @contextlib.contextmanager
-def project(platform: Mapping[str, str], folder: Path) -> Iterator[Project]:
-    """A project for as long as the block lasts; the environment of this process leads to its server and its lake."""
+def server(platform: Mapping[str, str]) -> Iterator[SyncPrefectClient]:
+    """A client of the server, on which the pool is made; the environment of this process leads there."""
+    with at({**platform, "PYTHONPATH": str(ROOT)}), get_client(sync_client=True) as client:
+        with contextlib.suppress(ObjectAlreadyExists):
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=TEMPLATE))
+        yield client
+
+
+@contextlib.contextmanager
+def project(client: SyncPrefectClient, folder: Path) -> Iterator[Project]:
+    """A project for as long as the block lasts, with a lake of its own in the environment of this process."""
     root = folder / "checkout"
     (root / "flows").mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(root)], check=True)
@@ -136,18 +146,11 @@ def project(platform: Mapping[str, str], folder: Path) -> Iterator[Project]:
     subprocess.run([*git, "uploadpack.allowAnySHA1InWant", "true"], check=True)
     (root / ".gitignore").write_text("__pycache__\n")
     prefix = f"tests/{uuid.uuid4().hex}"
-    env = {**platform, "TRAINYARD_LAKE_PREFIX": prefix, "PYTHONPATH": str(ROOT)}
-    with at(env), get_client(sync_client=True) as client:
-        _make_pool(client)
+    with mock.patch.dict(os.environ, {"TRAINYARD_LAKE_PREFIX": prefix}):
         lake = connect(os.environ["TRAINYARD_LAKE_BUCKET"], prefix)
         try:
-            yield Project(root, f"project-{uuid.uuid4().hex[:8]}", env, lake, client)
+            yield Project(root, f"project-{uuid.uuid4().hex[:8]}", dict(os.environ), lake, client)
         finally:
             for each in client.read_deployments():
                 if each.work_pool_name == POOL:
                     client.delete_deployment(each.id)
-
-
-def _make_pool(client: SyncPrefectClient) -> None:
-    with contextlib.suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=TEMPLATE))

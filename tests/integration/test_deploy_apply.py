@@ -6,17 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 
 from ops.deploy import POOL, deploying, records
-from tests.integration.deploy_project import IMAGE, NIGHTLY, Project, entry, project
+from tests.integration.deploy_project import IMAGE, NIGHTLY, Project, entry, project, server
 
 LIMIT = {"limit": 1, "collision_strategy": "ENQUEUE"}
 
 
+@pytest.fixture(scope="module")
+def client(platform: Mapping[str, str]) -> Iterator[SyncPrefectClient]:
+    with server(platform) as found:
+        yield found
+
+
 @pytest.fixture
-def own(platform: Mapping[str, str], tmp_path: Path) -> Iterator[Project]:
-    with project(platform, tmp_path) as found:
+def own(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Project]:
+    with project(client, tmp_path) as found:
         yield found
 
 

@@ -3,20 +3,20 @@
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops.deploy import NotDeployed, registry
+from ops.deploy import NotDeployed, records, registry
 from ops.s3_servers import free_ports
-from tests.integration.deploy_project import NIGHTLY, Project, entry, project
+from tests.integration.deploy_project import NIGHTLY, Project, entry, project, server
 from tests.integration.servers import at
 
 
-@pytest.fixture
-def own(platform: Mapping[str, str], tmp_path: Path) -> Iterator[Project]:
-    with project(platform, tmp_path) as found:
+@pytest.fixture(scope="module")
+def own(platform: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """One for all tests, of which none may change what is deployed, but for the last ones."""
+    with server(platform) as client, project(client, tmp_path_factory.mktemp("project")) as found:
         found.deploy(entry("greet"))
         yield found
 
@@ -52,7 +52,7 @@ def test_a_flow_that_does_not_import_is_refused(own: Project) -> None:
     (own.root / "flows" / "broken.py").write_text("import no_such_module\n")
     objects = set(own.lake.keys())
 
-    with pytest.raises(NotDeployed, match=r"entrypoint flows/broken.py:broken: .*No module named"):
+    with pytest.raises(NotDeployed, match=r"entrypoint flows/broken\.py:broken: .*No module named"):
         own.deploy(entry("greet"), entry("broken"))
 
     assert nothing_happened(own, objects)
@@ -67,9 +67,11 @@ def test_a_commit_that_is_not_pushed_and_a_file_that_is_not_committed_are_refuse
     with pytest.raises(NotDeployed, match=r"1 files differ .*flows/new\.py"):
         own.deploy()
 
+    own.push(entry("greet"))
+
 
 def test_a_rollback_to_a_commit_that_was_never_deployed_names_those_that_were(own: Project) -> None:
-    commit = own.git("rev-parse", "HEAD")
+    commit = records.get(own.lake, 1).commit
 
     with pytest.raises(
         NotDeployed, match=f"no record of a deploy of commit abcdef0. The last ones deployed: {commit[:12]}"
@@ -141,7 +143,7 @@ def image(address: str) -> str:
 
 
 def test_an_image_is_deployed_by_the_digest_that_its_registry_has(own: Project, image: str) -> None:
-    own.deploy(image=image, trust_image=False)
+    own.deploy(entry("greet"), image=image, trust_image=False)
 
     found = own.there("greet/it")
     assert found
