@@ -9,7 +9,8 @@ import boto3
 import pytest
 
 from flows.ml.lake import Lake, connect
-from ops.minio import MinioMissing, cache_folder, find
+from ops.go_programs import cache_folder
+from ops.minio import MinioMissing, find
 from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
 from tests.integration import home as homes
 from tests.integration.servers import prefect_and_mlflow

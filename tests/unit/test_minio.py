@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.minio import IMAGE, RELEASE, Minio, MinioMissing, cache_folder, find
+from ops.minio import IMAGE, RELEASE, Minio, MinioMissing, find
 
 BUILD = 'sleep 0.3; echo built >> "$LOG"; printf "#!/bin/sh\\n" > "$GOBIN/minio"'
 
@@ -19,7 +19,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / tool).symlink_to(Path("/bin") / tool)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
-    monkeypatch.setattr("ops.minio._installer", lambda: [str(program(folder, "pip", "echo no such wheel >&2; exit 1"))])
+    monkeypatch.setattr("ops.go_programs._installer", lambda: [str(program(folder, "pip", "echo no such wheel >&2; exit 1"))])
     return folder
 
 
@@ -99,8 +99,3 @@ def test_a_container_gets_its_credentials_from_the_environment(tmp_path: Path) -
     assert "a-secret" not in " ".join(server.argv)
     assert server.env["MINIO_ROOT_PASSWORD"] == "a-secret"
     assert "127.0.0.1:9000:9000" in server.argv
-
-
-def test_the_cache_is_where_the_desktop_says_or_under_home() -> None:
-    assert cache_folder({"XDG_CACHE_HOME": "/cache"}) == Path("/cache/trainyard")
-    assert cache_folder({}) == Path.home() / ".cache" / "trainyard"
