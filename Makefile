@@ -4,7 +4,7 @@ PYTHON := .trainyard/venv/bin/python
 
 .PHONY: help
 help: ## Say what each verb does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: install ## Start the local platform, run the main job on three public months, print what came of it
@@ -84,7 +84,7 @@ cluster: install-tests ## Run the tests of the whole platform on a kind cluster
 
 .PHONY: evaluate
 evaluate: install-tests ## Judge the models of this checkout against those of BASE, by slice; without BASE, against main's
-	@$(PYTHON) -m ops.evaluate $(if $(BASE),--base "$(BASE)")
+	@$(PYTHON) -m ops.evaluate --base "$(BASE)"
 
 .PHONY: lint
 lint: install-tests ## Check style, types, imports, prefect.yaml, Dockerfile, chart and docs; STRICT=1 fails where a check cannot run
@@ -131,6 +131,42 @@ smoke: install ## Run the deployment smoke/platform and say how it ended
 chart-upgrade: install ## Upgrade the installed chart where it, its images in REGISTRY or the files VALUES changed
 	@$(PYTHON) -m ops.deploy chart-upgrade $(foreach file,$(VALUES),--values "$(file)") \
 	  $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(TRUST_IMAGE),--trust-image)
+
+.PHONY: push-images
+push-images: install ## Build and push the images that REGISTRY lacks; print the digests of all
+	@$(PYTHON) -m ops.registry "$(REGISTRY)"
+
+.PHONY: sign-images
+sign-images: install-tests ## Sign what was pushed to REGISTRY from here, with provenance and SBOM; by KEY, or keyless in a workflow
+	@$(PYTHON) -m ops.signing sign --registry "$(REGISTRY)" $(if $(KEY),--key "$(KEY)" --public-key "$(PUBLIC_KEY)")
+
+.PHONY: verify-image
+verify-image: install-tests ## Check signature, provenance and SBOM of IMAGE, or of this checkout's images in REGISTRY; by KEY or keyless
+	@$(PYTHON) -m ops.signing verify --registry "$(REGISTRY)" --image "$(IMAGE)" --key "$(KEY)"
+
+.PHONY: sbom
+sbom: install-tests ## Write the bill of materials (CycloneDX) of the environment, or of a built IMAGE
+	@$(PYTHON) -m ops.sbom --image "$(IMAGE)"
+
+.PHONY: sbom-diff
+sbom-diff: install-tests ## Say which packages this checkout adds, removes and moves against BASE; without BASE, against main
+	@$(PYTHON) -m ops.sbom_diff --base "$(BASE)"
+
+.PHONY: scan-images
+scan-images: install ## Look the images' packages up among known holes; fails where one has a fix
+	@$(PYTHON) -m ops.scan
+
+.PHONY: refresh
+refresh: install-tests ## Take the newest packages into the locks, and Debian's fixes of today into the images
+	@$(PYTHON) -m ops.refresh
+
+.PHONY: refresh-pull-request
+refresh-pull-request: install-tests ## In a workflow: push what refresh changed as a branch, open its pull request, start its CI
+	@$(PYTHON) -m ops.refresh --pull-request
+
+.PHONY: kubeconfig
+kubeconfig: ## Point kubectl at the EKS cluster CLUSTER in AWS_REGION; needs the AWS CLI
+	@aws eks update-kubeconfig --name "$(CLUSTER)" --region "$(AWS_REGION)"
 
 .PHONY: bench
 bench: install-tests ## Time the model against the course pipeline, as a ratio

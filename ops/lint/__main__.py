@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ops.lint import chart, deployments, docs, environ, imports, tools
+from ops.lint import chart, deployments, docs, environ, imports, tools, workflows
 from ops.lint.finding import Finding, Skipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -22,6 +22,8 @@ CHECKS: dict[str, Callable[[Path], list[Finding]]] = {
     "docs": docs.check,
     "scripts": tools.scripts,
     "dockerfiles": tools.dockerfiles,
+    "workflows": workflows.check,
+    "actions": tools.workflows,
 }
 
 

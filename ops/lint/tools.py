@@ -1,15 +1,18 @@
-"""The linters made elsewhere: ruff, mypy, bash, hadolint. Their rules are in ``pyproject.toml``."""
+"""The linters made elsewhere: ruff, mypy, bash, hadolint, actionlint, zizmor."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from ops import go_programs
+from ops.go_programs import ProgramMissing
 from ops.lint import repository
-from ops.lint.finding import Finding
+from ops.lint.finding import Finding, Skipped
 
 _PLACE = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?: (?P<message>.+)$")
 _HADOLINT = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+) (?P<message>.+)$")
+_ZIZMOR = re.compile(r"^::(?:error|warning|notice) file=(?P<file>[^,]+),line=(?P<line>\d+),[^:]*::(?P<message>.+)$")
 _BASH = re.compile(r"^(?P<file>[^\s:]+): line (?P<line>\d+): (?P<message>.+)$")
 
 
@@ -40,13 +43,28 @@ def dockerfiles(root: Path) -> list[Finding]:
     return _findings(root, program("hadolint"), "--no-color", *named) if named else []
 
 
+def workflows(root: Path) -> list[Finding]:
+    """What actionlint finds in the workflows, and zizmor at its strictest. Raises ``Skipped`` without actionlint."""
+    named = sorted(name for name in repository.files(root) if name.startswith(".github/workflows/"))
+    if not named:
+        return []
+    try:
+        actionlint = go_programs.find(go_programs.ACTIONLINT, go_programs.cache_folder(), lambda line: None)
+    except ProgramMissing as error:
+        raise Skipped(str(error)) from error
+    zizmor = (program("zizmor"), "--offline", "--no-progress", "--quiet", "--persona=pedantic", "--format=github")
+    found = _findings(root, str(actionlint), "-oneline", "-shellcheck=", "-pyflakes=", *named)
+    return [*found, *_findings(root, *zizmor, *named)]
+
+
 def _findings(root: Path, *command: str) -> list[Finding]:
     """What a linter printed, one finding a line; its last words where it failed without naming a place."""
     done = run(root, *command)
     if done.returncode == 0:
         return []
     lines = (done.stdout + done.stderr).splitlines()
-    found = [match for line in lines if (match := _PLACE.match(line) or _BASH.match(line) or _HADOLINT.match(line))]
+    forms = (_PLACE, _BASH, _HADOLINT, _ZIZMOR)
+    found = [match for line in lines if (match := next(filter(None, (form.match(line) for form in forms)), None))]
     if not found:
         return [Finding(Path(command[0]).name, None, last_words(done.stdout + done.stderr))]
     return [Finding(one["file"], int(one["line"]), one["message"]) for one in found]

@@ -1,0 +1,113 @@
+"""The rules of the workflows: no right that is not asked for, nothing that can move, no logic in YAML.
+
+Whatever a step does is a verb of the Makefile, so that it can be run and tested where there is no GitHub.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ops.lint import repository
+from ops.lint.finding import Finding
+
+FOLDER = ".github/workflows"
+SECRETS = frozenset({"GITHUB_TOKEN"})
+"""The secrets a workflow may read; the token of its own run is the only one there is."""
+CONDITIONS = frozenset({"inputs.rollback == ''", "inputs.rollback != ''"})
+"""The conditions there may be: which of its jobs a workflow is started for."""
+
+_USES = re.compile(r"^\s*(?:- )?uses:\s*(?P<action>[^\s#]+)\s*(?P<comment>#.*)?$")
+_PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+_VERSION = re.compile(r"# v?\d+\.\d+\.\d+")
+_VERB = re.compile(r"make (?P<verb>[a-z][a-z-]*)(?: [A-Z]+=[\w./-]+)*")
+_SECRET = re.compile(r"\bsecrets(?:\.(\w+)|\b)")
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow: its file relative to the repository, its text, and what it says."""
+
+    file: str
+    text: str
+    data: dict[Any, Any]
+
+    @property
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        """Its jobs by name."""
+        return self.data.get("jobs") or {}
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """The steps of all its jobs."""
+        return [step for job in self.jobs.values() for step in job.get("steps") or []]
+
+    @property
+    def triggers(self) -> list[str]:
+        """What starts it. YAML reads a bare ``on`` as true."""
+        on = self.data.get("on", self.data.get(True)) or []
+        return [on] if isinstance(on, str) else list(on)
+
+
+def check(root: Path) -> list[Finding]:
+    """Every breach of a rule in any workflow."""
+    found = []
+    for path in sorted((root / FOLDER).glob("*.y*ml")):
+        text = path.read_text("utf-8")
+        workflow = Workflow(path.relative_to(root).as_posix(), text, yaml.safe_load(text))
+        faults = [*_rights(workflow), *_actions(workflow), *_commands(workflow, repository.verbs(root))]
+        faults += [*_secrets(workflow), *_triggers(workflow), *_conditions(workflow)]
+        found += [Finding(workflow.file, line, message) for line, message in faults]
+    return found
+
+
+def _rights(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
+    if workflow.data.get("permissions") != {}:
+        yield None, "has no `permissions: {}` at its top: each job asks for what it needs"
+    for name, job in workflow.jobs.items():
+        if not isinstance(job.get("permissions"), dict):
+            yield None, f"the job {name} does not list its permissions"
+
+
+def _actions(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
+    """Actions and workflows that are called: by commit with the version beside it, or of this repository."""
+    for number, line in enumerate(workflow.text.splitlines(), start=1):
+        match = _USES.match(line)
+        if not match or match["action"].startswith("./.github/"):
+            continue
+        if not _PINNED.fullmatch(match["action"]):
+            yield number, f"{match['action']} is not pinned by its commit (40 hex digits)"
+        elif not _VERSION.fullmatch((match["comment"] or "").strip()):
+            yield number, f"{match['action']} has no comment that says its version: `# v1.2.3`"
+
+
+def _commands(workflow: Workflow, verbs: frozenset[str]) -> Iterator[tuple[int | None, str]]:
+    for step in workflow.steps:
+        if "run" not in step:
+            continue
+        match = _VERB.fullmatch(step["run"].strip())
+        if not match:
+            yield None, f"`run: {step['run'].strip()}` is not one verb: `make <verb>`"
+        elif match["verb"] not in verbs:
+            yield None, f"`make {match['verb']}`: there is no such verb{repository.nearest(match['verb'], verbs)}"
+
+
+def _secrets(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
+    for number, line in enumerate(workflow.text.splitlines(), start=1):
+        for match in _SECRET.finditer(line.partition(" #")[0]):
+            if match[1] not in SECRETS:
+                yield number, f"`{match[0]}`: no key is stored; use the run's own identity (`id-token: write`)"
+
+
+def _triggers(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
+    for trigger in {"pull_request_target", "workflow_run"} & {*workflow.triggers}:
+        yield None, f"{trigger} runs what others wrote with the rights of main"
+
+
+def _conditions(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
+    for part in [*workflow.jobs.values(), *workflow.steps]:
+        if "if" in part and part["if"] not in CONDITIONS:
+            yield None, f"`if: {part['if']}` is logic: put it into a verb"

@@ -1,0 +1,121 @@
+"""The workflows before actionlint and zizmor; their verbs, with programs that stand in for what is not here."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ops.lint import tools, workflows
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = """
+name: Broken
+on: [push]
+permissions: {}
+concurrency: {group: one, cancel-in-progress: false}
+jobs:
+  one:
+    name: one
+    runs-on: ubuntu-24.04
+    permissions: {contents: read} # to check out
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+        with: {persist-credentials: false}
+      - run: make build
+"""
+
+
+def loaded(name: str) -> dict[str, dict[str, dict[str, object]]]:
+    data: dict[str, dict[str, dict[str, object]]] = yaml.safe_load((ROOT / workflows.FOLDER / name).read_text())
+    return data
+
+
+def verbs(job: dict[str, object]) -> list[str]:
+    steps = job["steps"]
+    assert isinstance(steps, list)
+    return [step["run"].removeprefix("make ") for step in steps if "run" in step]
+
+
+def findings(root: Path, before: str = "", after: str = "") -> list[str]:
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    folder = root / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "broken.yaml").write_text(TEXT.replace(before, after) if before else TEXT)
+    return [str(one) for one in tools.workflows(root)]
+
+
+def test_the_repositorys_workflows_have_no_findings() -> None:
+    assert tools.workflows(ROOT) == []
+
+
+def test_a_right_workflow_has_none(tmp_path: Path) -> None:
+    assert findings(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("runs-on: ubuntu-24.04", "runs-on: ubuntu-2404", "ubuntu-2404"),
+        ("on: [push]", "on: [pushed]", "pushed"),
+        ("\n        with: {persist-credentials: false}", "", "credential"),
+        ("make build", "make ${{ github.head_ref }}", "template"),
+    ],
+    ids=["runner", "trigger", "credentials", "injection"],
+)
+def test_what_actionlint_or_zizmor_finds_is_told_with_file_and_line(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    found = findings(tmp_path, before, after)
+
+    assert any(message in one and one.startswith(".github/workflows/broken.yaml:") for one in found), found
+
+
+def test_every_suite_is_a_job_of_its_own_verb() -> None:
+    jobs = loaded("ci.yaml")["jobs"]
+
+    run = {name: verbs(job) for name, job in jobs.items()}
+    assert [run[name] for name in ("lint", "unit", "platform", "integration", "demo", "cluster", "evaluate")] == [
+        ["lint"],
+        ["unit"],
+        ["platform"],
+        ["integration"],
+        ["demo-tests"],
+        ["cluster"],
+        ["evaluate"],
+    ]
+
+
+def test_an_image_is_verified_before_anything_of_it_is_deployed() -> None:
+    order = verbs(loaded("environment.yaml")["jobs"]["deploy"])
+
+    assert order == [
+        "push-images",
+        "sign-images",
+        "verify-image",
+        "kubeconfig",
+        "chart-upgrade",
+        "deploy-plan",
+        "deploy",
+        "smoke",
+    ]
+
+
+def test_whatever_changes_an_environment_shares_its_group_and_is_never_cut_off() -> None:
+    jobs = [loaded("environment.yaml")["jobs"]["deploy"], loaded("deploy.yaml")["jobs"]["rollback"]]
+
+    assert {str(job["concurrency"]) for job in jobs} == {
+        str({"group": "deploy-${{ inputs.environment }}", "cancel-in-progress": False})
+    }
+    assert {job["environment"] for job in jobs} == {"${{ inputs.environment }}"}
+
+
+def test_kubectl_is_pointed_at_the_cluster_by_the_aws_cli(tmp_path: Path) -> None:
+    (tmp_path / "aws").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "aws").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "CLUSTER": "one", "AWS_REGION": "eu-west-1"}
+
+    done = subprocess.run(["make", "-s", "kubeconfig"], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "eks update-kubeconfig --name one --region eu-west-1"

@@ -1,0 +1,86 @@
+"""The rules of the workflows; each finds a workflow that was broken on purpose."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.lint import workflows
+
+ROOT = Path(__file__).resolve().parents[2]
+RIGHT = """
+name: Right
+on: [push]
+permissions: {}
+jobs:
+  one:
+    runs-on: ubuntu-24.04
+    permissions:
+      contents: read
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+      - run: make build TAG=v1.2
+        env:
+          TOKEN: ${{ secrets.GITHUB_TOKEN }}
+"""
+CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
+
+
+def findings(root: Path, before: str = "", after: str = "") -> list[str]:
+    """What is found in the right workflow after a change."""
+    assert before in RIGHT
+    folder = root / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "one.yaml").write_text(RIGHT.replace(before, after) if before else RIGHT)
+    (root / "Makefile").write_text("build:\n\ttrue\n")
+    return [str(one) for one in workflows.check(root)]
+
+
+def test_the_repositorys_workflows_keep_every_rule() -> None:
+    assert workflows.check(ROOT) == []
+
+
+def test_the_repository_has_the_workflows_the_docs_speak_of() -> None:
+    found = {path.name for path in (ROOT / workflows.FOLDER).iterdir()}
+
+    assert found == {"ci.yaml", "deploy.yaml", "environment.yaml", "scheduled.yaml"}
+
+
+def test_a_right_workflow_passes(tmp_path: Path) -> None:
+    assert findings(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("permissions: {}\n", "", "has no `permissions: {}` at its top"),
+        ("permissions: {}\n", "permissions: write-all\n", "has no `permissions: {}` at its top"),
+        ("    permissions:\n      contents: read\n", "", "the job one does not list its permissions"),
+        ("    permissions:\n      contents: read\n", "    permissions: write-all\n", "the job one does not list"),
+        (CHECKOUT, "actions/checkout@v7 # v7.0.1", "actions/checkout@v7 is not pinned by its commit"),
+        (CHECKOUT, "actions/checkout@3d3c42e # v7.0.1", "is not pinned by its commit"),
+        (CHECKOUT, CHECKOUT.partition(" #")[0], "has no comment that says its version"),
+        (CHECKOUT, "docker://alpine:3 # v3.0.0", "docker://alpine:3 is not pinned by its commit"),
+        ("make build TAG=v1.2", "pip install x", "`run: pip install x` is not one verb"),
+        ("make build TAG=v1.2", "make build && curl x", "is not one verb"),
+        ("make build TAG=v1.2", "make build TAG=$(id)", "is not one verb"),
+        ("make build TAG=v1.2", "make build TAG=${{ github.ref_name }}", "is not one verb"),
+        ("make build TAG=v1.2", "|\n          make build\n          make build", "is not one verb"),
+        ("make build TAG=v1.2", "make biuld", "`make biuld`: there is no such verb; did you mean `build`?"),
+        ("secrets.GITHUB_TOKEN", "secrets.AWS_SECRET_ACCESS_KEY", "`secrets.AWS_SECRET_ACCESS_KEY`: no key is stored"),
+        ("secrets.GITHUB_TOKEN", "toJSON(secrets)", "`secrets`: no key is stored"),
+        ("on: [push]", "on: [pull_request_target]", "pull_request_target runs what others wrote"),
+        ("on: [push]", "on:\n  workflow_run:\n    workflows: [CI]", "workflow_run runs what others wrote"),
+        ("      - run:", "      - if: github.actor == 'me'\n        run:", "`if: github.actor == 'me'` is logic"),
+        ("    runs-on:", "    if: always()\n    runs-on:", "`if: always()` is logic"),
+    ],
+)
+def test_a_workflow_broken_on_purpose_is_found(tmp_path: Path, before: str, after: str, message: str) -> None:
+    (found,) = findings(tmp_path, before, after)
+
+    assert message in found
+
+
+def test_a_finding_names_the_line_where_there_is_one(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, CHECKOUT, "actions/checkout@main # v7.0.1")
+
+    assert found.startswith(".github/workflows/one.yaml:11: ")
