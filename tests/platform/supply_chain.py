@@ -98,8 +98,8 @@ def keys(cosign: Path, folder: Path) -> tuple[str, str]:
     return str(folder / "cosign.key"), str(folder / "cosign.pub")
 
 
-def remove_images(docker: str, root: Path, prefix: str) -> None:
-    """Take the test's images out of the engine."""
-    names = [image.reference for image in images.images(root, prefix)]
+def remove_images(docker: str, root: Path, prefix: str, *only: str) -> None:
+    """Take the images of a checkout, or ``only`` some, out of the engine; other checkouts may have the same tags."""
+    names = [image.reference for image in images.images(root, prefix) if image.name in (only or images.LOCKS)]
     subprocess.run([docker, "rmi", "--force", *names], capture_output=True, check=False)
     shutil.rmtree(root / ".trainyard", ignore_errors=True)

@@ -91,7 +91,7 @@ def test_a_change_of_one_lock_pushes_that_image_alone(
 
     found = registry.push(other, images.images(other, prefix), print)
 
-    supply_chain.remove_images(docker, other, prefix)
+    supply_chain.remove_images(docker, other, prefix, "server")
     assert {one.name: one.pushed for one in found} == {"flows": False, "server": True, "mlflow": False}
 
 
@@ -161,7 +161,7 @@ def test_an_unsigned_image_that_came_some_other_way_is_not_signed(
 
     with pytest.raises(NotSigned, match=r"It was not pushed from here.*remove .*/flows:"):
         signing.sign(other, prefix, Cosign(cosign, keys[0], REPOSITORY), keys[1], print)
-    supply_chain.remove_images(docker, other, prefix)
+    supply_chain.remove_images(docker, other, prefix, "flows")
 
 
 def test_an_image_that_is_not_there_is_a_sentence(prefix: str, public: Cosign, tmp_path: Path) -> None:
