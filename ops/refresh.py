@@ -41,7 +41,11 @@ def refresh(root: Path, today: date) -> None:
         raise NotRefreshed(f"{images.BASE} has {count} lines PATCHED=…, not one: mend it.")
     programs = f"{Place(root).programs}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run(
-        [root / "ops" / "lock", "--upgrade"], env={**os.environ, "PATH": programs}, capture_output=True, text=True
+        [root / "ops" / "lock", "--upgrade"],
+        cwd=root,
+        env={**os.environ, "PATH": programs},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise NotRefreshed(f"the locks cannot be compiled: {_last(done.stderr)}")
