@@ -5,6 +5,7 @@ A tag is a hash of the image's content, so a tag that the registry has is never 
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,9 @@ from ops import images, summary
 from ops.environment import Place, here
 from ops.images import Image, ImageError
 
+PATIENCE = 60.0
+"""Seconds a registry may take to say what it has."""
+_TAG = re.compile(r":[^:/]+$")
 REFUSALS = ("unauthorized", "denied", "forbidden", "no basic auth credentials", "authentication required")
 
 
@@ -39,20 +43,31 @@ class Stored:
 
 
 def pin(reference: str, digest: str) -> str:
-    """A reference by tag as one by digest."""
-    return f"{reference.rpartition(':')[0]}@{digest}"
+    """A reference by tag, or by another digest, as one by digest."""
+    return f"{_TAG.sub('', reference.partition('@')[0])}@{digest}"
 
 
 def digest(docker: str, reference: str) -> str | None:
-    """The digest a tag stands for; None where the registry has no such tag. Raises ``RegistryError``."""
+    """The digest a reference stands for; None where the registry has no such image. Raises ``RegistryError``."""
     command = [docker, "buildx", "imagetools", "inspect", reference, "--format", "{{.Manifest.Digest}}"]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise _refused(reference, f"no answer within {PATIENCE:g} s") from error
     if asked.returncode == 0:
         return asked.stdout.strip()
     said = _last(asked.stderr)
     if said.endswith("not found") and "buildx" not in said:
         return None
     raise _refused(reference, said)
+
+
+def pinned(docker: str, reference: str) -> str:
+    """The reference by the digest that the registry has for it. Raises ``RegistryError`` where it has none."""
+    found = digest(docker, reference)
+    if found is None:
+        raise RegistryError(f"the registry has no image {reference}. Build and push it first: make push-images.")
+    return pin(reference, found)
 
 
 def push(root: Path, wanted: Sequence[Image], say: Callable[[str], None]) -> list[Stored]:

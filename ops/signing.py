@@ -24,11 +24,11 @@ MATERIALS = "cyclonedx"
 def sign(root: Path, prefix: str, cosign: Cosign, public_key: str, say: Callable[[str], None]) -> list[str]:
     """Sign and attest those images of the checkout that are not yet; a line of what was done for each.
 
-    Raises ``NotSigned`` for an image that is missing, or that is unsigned and was not pushed from here.
+    Raises ``NotSigned`` for an image that is unsigned and was not pushed from here, ``RegistryError`` for one missing.
     """
     docker, lines = images.engine(), []
     for image in images.images(root, prefix):
-        pinned = _stored(docker, image.reference)
+        pinned = registry.pinned(docker, image.reference)
         try:
             verify(pinned, Cosign(cosign.program, public_key, cosign.repository))
             lines.append(f"{pinned}: was signed")
@@ -67,7 +67,7 @@ def verify_own(root: Path, prefix: str, cosign: Cosign) -> list[str]:
     """Check the images of the checkout, and that they were built from the very files in it. Raises ``NotVerified``."""
     docker, lines = images.engine(), []
     for image in images.images(root, prefix):
-        pinned = _stored(docker, image.reference)
+        pinned = registry.pinned(docker, image.reference)
         wanted, stated = provenance.inputs(root, image.name), verify(pinned, cosign)
         if not any(provenance.stated_inputs(one) == wanted for one in stated):
             raise NotVerified(f"{pinned} was built from other files than those of this checkout: push it anew.")
@@ -81,15 +81,6 @@ def _told(pinned: str, stated: Sequence[dict[str, Any]]) -> str:
     return f"{pinned}: signed; built from {commits} by {builders}; with its bill of materials"
 
 
-def _stored(docker: str, reference: str) -> str:
-    if "@" in reference:
-        return reference
-    found = registry.digest(docker, reference)
-    if found is None:
-        raise NotSigned(f"the registry has no {reference}: make push-images first.")
-    return registry.pin(reference, found)
-
-
 def _run(given: argparse.Namespace) -> list[str]:
     root = here().root
     program = go_programs.find(go_programs.COSIGN, go_programs.cache_folder(), _say)
@@ -97,7 +88,7 @@ def _run(given: argparse.Namespace) -> list[str]:
     if given.verb == "sign":
         return sign(root, given.registry, cosign, given.public_key, _say)
     if given.image:
-        pinned = _stored(images.engine(), given.image)
+        pinned = registry.pinned(images.engine(), given.image)
         return [_told(pinned, verify(pinned, cosign))]
     return verify_own(root, given.registry, cosign)
 

@@ -8,7 +8,8 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient
 
 from flows.ml.lake import Lake, connect
-from ops.deploy import checkout, registry, server
+from ops import images, registry
+from ops.deploy import checkout, server
 from ops.deploy.errors import NotDeployed
 from ops.deploy.spec import Deployment
 from ops.lint import deployments as lint
@@ -16,7 +17,12 @@ from ops.lint import deployments as lint
 
 def image(reference: str, *, trusted: bool) -> str:
     """The image as it is to be deployed: by the digest its registry has, unless nobody is to be asked."""
-    return reference if trusted else registry.pinned(reference)
+    if trusted:
+        return reference
+    try:
+        return registry.pinned(images.engine(), reference)
+    except (images.ImageError, registry.RegistryError) as error:
+        raise NotDeployed(f"{error} Where no registry has it but the nodes do: --trust-image.") from error
 
 
 def sound(root: Path) -> None:

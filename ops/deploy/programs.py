@@ -1,4 +1,4 @@
-"""The programs a deploy calls: git, docker, kubectl, helm. What they say of a failure becomes a sentence."""
+"""The programs a deploy calls: git, kubectl, helm. What they say of a failure becomes a sentence."""
 
 import os
 import shutil
@@ -13,7 +13,6 @@ PATIENCE = 60.0
 
 REMEDIES = {
     "git": "Install it.",
-    "docker": "Install Docker (docs.docker.com/get-docker), or give --trust-image where no registry has the image.",
     "kubectl": "Install it (kubernetes.io/docs/tasks/tools).",
     "helm": "Install Helm 3 or later (helm.sh/docs/intro/install).",
 }

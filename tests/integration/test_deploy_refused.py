@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ops.deploy import NotDeployed, records, registry
+from ops import images, registry
+from ops.deploy import NotDeployed, records
 from ops.s3_servers import free_ports
 from tests.integration.deploy_project import NIGHTLY, Project, entry, project, server
 from tests.integration.servers import at
@@ -148,9 +149,10 @@ def test_an_image_is_deployed_by_the_digest_that_its_registry_has(own: Project, 
     found = own.there("greet/it")
     assert found
     name = image.removesuffix(":one")
-    assert found.job_variables["image"] == f"{name}@{registry.digest(image)}"
-    assert found.job_variables["image"].startswith(f"{name}@sha256:")
-    assert registry.pinned(found.job_variables["image"]) == found.job_variables["image"]
+    pinned = found.job_variables["image"]
+    assert pinned == f"{name}@{registry.digest(images.engine(), image)}"
+    assert pinned.startswith(f"{name}@sha256:")
+    assert registry.pinned(images.engine(), pinned) == pinned
 
 
 def test_an_image_that_is_in_no_registry_is_refused(own: Project, address: str, image: str) -> None:
@@ -165,5 +167,5 @@ def test_an_image_that_is_in_no_registry_is_refused(own: Project, address: str, 
 
 
 def test_a_registry_that_is_away_is_told_and_not_taken_for_one_without_the_image(own: Project, image: str) -> None:
-    with pytest.raises(NotDeployed, match=r"does not say whether it has the image.*--trust-image"):
+    with pytest.raises(NotDeployed, match=r"does not answer for .*--trust-image"):
         own.deploy(image=f"localhost:{free_ports(1)[0]}/flows:one", trust_image=False)

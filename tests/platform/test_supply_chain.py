@@ -168,7 +168,7 @@ def test_an_image_that_is_not_there_is_a_sentence(prefix: str, public: Cosign, t
     other = supply_chain.checkout(tmp_path)
     (other / images.LOCKS["flows"]).write_text("# never pushed\n")
 
-    with pytest.raises(NotSigned, match="make push-images first"):
+    with pytest.raises(RegistryError, match="Build and push it first"):
         signing.verify_own(other, prefix, public)
 
 
