@@ -145,7 +145,7 @@ def delivery(cluster: Platform) -> Iterator[Delivery]:
     run(["docker", "exec", "--interactive", cluster.place.node, "tee", f"{folder}/hosts.toml"], stdin=hosts)
     made = Delivery(cluster, address)
     local = next(each.reference for each in images.images(cluster.root) if each.name == "flows")
-    # Not the very image that is on the node: what kubelet has pulled once, it lets no pod use by a name it did not pull.
+    # Not the very image that is on the node: what kubelet has pulled, no pod may use by a name it did not pull.
     run(["docker", "build", "--quiet", f"--tag={made.image}", "-"], stdin=f"FROM {local}\nLABEL delivered=yes\n")
     run(["docker", "push", "--quiet", made.image])
     yield made
