@@ -21,7 +21,7 @@ SUITES = {
 }
 OPTIONAL = {"browser"}
 """What a machine that only takes no pictures passes without."""
-OPTIONS = {"unit": ("-n", "2")}
+OPTIONS = {"unit": ("-n", "2"), "integration": ("-n", "2", "--dist", "loadfile")}
 
 
 @dataclass(frozen=True)

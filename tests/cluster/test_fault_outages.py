@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ AWAY = 60.0
 """Seconds that MLflow is away after a training has ended."""
 
 How = Callable[[str], Ended]
+Again = Callable[[str], tuple[str, dict[str, Any]]]
 
 
 def no_image(lab: Lab) -> Ended:
@@ -69,12 +71,23 @@ def without_worker(lab: Lab, unstarted: How) -> Iterator[How]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def again(lab: Lab, unstarted: How, without_worker: How) -> Iterator[Again]:
+    """How the same run ended that was started once more after a fault, and what the two left."""
+    sources = {"no image": unstarted, "no room": unstarted, "worker killed": without_worker, "job lost": without_worker}
+
+    def rerun(name: str) -> tuple[str, dict[str, Any]]:
+        return lab.again(sources[name](name))
+
+    with at_once({name: partial(rerun, name) for name in sources}) as found:
+        yield found
+
+
 def test_a_run_goes_on_while_a_worker_stops_and_the_next_is_killed(lab: Lab, without_worker: How) -> None:
     found = without_worker("worker killed")
 
     assert (found.state, found.run.run_count) == ("Promoted", 1)
     assert len(lab.platform.pods(found.run)) == 1
-    assert lab.again(found) == ("Unchanged", DONE)
 
 
 def test_mlflow_may_be_away_for_a_minute_when_training_ends(lab: Lab, without_worker: How) -> None:
@@ -119,7 +132,6 @@ def test_a_run_whose_job_was_lost_is_crashed_once_it_was_silent_for_long(lab: La
 
     assert found.state == "Crashed"
     assert "nothing was heard of it for 120 s" in found.sentence
-    assert lab.again(found) == ("Promoted", DONE)
 
 
 def test_a_run_whose_image_does_not_exist_is_crashed_with_the_remedy(lab: Lab, unstarted: How) -> None:
@@ -127,7 +139,6 @@ def test_a_run_whose_image_does_not_exist_is_crashed_with_the_remedy(lab: Lab, u
 
     assert found.state == "Crashed"
     assert "the image cannot be pulled" in found.sentence
-    assert lab.again(found) == ("Promoted", DONE)
 
 
 def test_a_run_that_no_node_has_room_for_is_crashed_with_the_remedy(lab: Lab, unstarted: How) -> None:
@@ -135,7 +146,14 @@ def test_a_run_that_no_node_has_room_for_is_crashed_with_the_remedy(lab: Lab, un
 
     assert found.state == "Crashed"
     assert "no node has room" in found.sentence
-    assert lab.again(found) == ("Promoted", DONE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "ends"),
+    [("worker killed", "Unchanged"), ("job lost", "Promoted"), ("no image", "Promoted"), ("no room", "Promoted")],
+)
+def test_the_same_run_again_completes_the_work_with_one_version(again: Again, fault: str, ends: str) -> None:
+    assert again(fault) == (ends, DONE)
 
 
 @contextmanager
