@@ -1,0 +1,82 @@
+# Who may do what: a role for each workload that speaks to AWS, and one for deploys from GitHub.
+#
+# Prefect's server and the worker speak to no part of AWS: they have none.
+
+data "aws_partition" "current" {}
+
+locals {
+  # Where flow runs write. All of it is read; nothing of it is deleted but what the smoke test wrote.
+  written = ["raw", "quarantine", "candidates", "decisions", "ledger", "results", "smoke"]
+}
+
+module "jobs" {
+  source = "../service-account-role"
+
+  name            = "${var.name}-jobs"
+  cluster         = var.service_accounts
+  namespace       = var.namespace
+  service_account = "${var.release}-jobs"
+  policies        = { lake = data.aws_iam_policy_document.jobs.json }
+}
+
+data "aws_iam_policy_document" "jobs" {
+  statement {
+    sid       = "ReadAndWriteTheLake"
+    actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    resources = [for folder in local.written : "${var.lake.arn}/${folder}/*"]
+  }
+
+  statement {
+    sid       = "RemoveWhatTheSmokeTestWrote"
+    actions   = ["s3:DeleteObject"]
+    resources = ["${var.lake.arn}/smoke/*"]
+  }
+
+  statement {
+    sid       = "ListTheLake"
+    actions   = ["s3:ListBucket"]
+    resources = [var.lake.arn]
+  }
+
+  statement {
+    sid       = "UseTheLakesKey"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.lake.key_arn]
+  }
+}
+
+module "mlflow" {
+  source = "../service-account-role"
+
+  name            = "${var.name}-mlflow"
+  cluster         = var.service_accounts
+  namespace       = var.namespace
+  service_account = "${var.release}-mlflow"
+  policies        = { artifacts = data.aws_iam_policy_document.mlflow.json }
+}
+
+data "aws_iam_policy_document" "mlflow" {
+  statement {
+    sid       = "ReadAndWriteArtifacts"
+    actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    resources = ["${var.lake.arn}/mlflow/*"]
+  }
+
+  statement {
+    sid       = "ListArtifacts"
+    actions   = ["s3:ListBucket"]
+    resources = [var.lake.arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["mlflow", "mlflow/*"]
+    }
+  }
+
+  statement {
+    sid       = "UseTheLakesKey"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.lake.key_arn]
+  }
+}

@@ -1,0 +1,14 @@
+output "jobs_role_arn" {
+  description = "Role of the flow runs' service account."
+  value       = module.jobs.arn
+}
+
+output "mlflow_role_arn" {
+  description = "Role of MLflow's service account."
+  value       = module.mlflow.arn
+}
+
+output "deploy_role_arn" {
+  description = "Role that deploys from GitHub take."
+  value       = aws_iam_role.deploy.arn
+}

@@ -1,0 +1,66 @@
+# Those named as the chart's values are such: `make terraform-values` writes them into a values file.
+
+output "lake" {
+  description = "The chart's values `lake`."
+  value       = { bucket = module.lake.bucket, region = var.region }
+}
+
+output "jobs" {
+  description = "The chart's values `jobs`."
+  value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.jobs_role_arn } }
+}
+
+output "mlflow" {
+  description = "The chart's values `mlflow`."
+  value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.mlflow_role_arn } }
+}
+
+output "registry" {
+  description = "What the references of the chart's values `images` begin with."
+  value       = module.registry.prefix
+}
+
+output "cluster" {
+  description = "Name of the cluster: `aws eks update-kubeconfig --name`."
+  value       = module.cluster.name
+}
+
+output "namespace" {
+  description = "Namespace whose service accounts have the roles."
+  value       = var.namespace
+}
+
+output "release" {
+  description = "Release whose service accounts have the roles."
+  value       = var.release
+}
+
+output "training" {
+  description = "Job variables of a deployment whose runs go to the nodes of the trainings."
+  value       = module.cluster.training
+}
+
+output "autoscaler_role_arn" {
+  description = "Role of the service account kube-system/cluster-autoscaler."
+  value       = module.addons.autoscaler_role_arn
+}
+
+output "deploy_role_arn" {
+  description = "Role that deploys from GitHub take."
+  value       = module.identity.deploy_role_arn
+}
+
+output "database" {
+  description = "Where the database is, and the secrets of its owner and its users. The chart takes none of it yet."
+  value = {
+    host             = module.database.host
+    port             = module.database.port
+    owner_secret_arn = module.database.owner_secret_arn
+    user_secret_arns = module.database.user_secret_arns
+  }
+}
+
+output "state" {
+  description = "Bucket of Terraform's state."
+  value       = module.state.bucket
+}
