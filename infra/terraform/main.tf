@@ -38,8 +38,6 @@ module "addons" {
 
   cluster_name     = module.cluster.name
   service_accounts = module.cluster.service_accounts
-
-  depends_on = [module.cluster]
 }
 
 module "registry" {
@@ -72,8 +70,18 @@ module "database" {
   storage_gib              = var.database.storage_gib
   standby                  = var.database.standby
   backup_days              = var.database.backup_days
-  password_version         = var.database.password_version
   disposable               = var.disposable
+}
+
+module "logins" {
+  source = "./modules/logins"
+
+  name             = local.name
+  key_arn          = module.database.key_arn
+  host             = module.database.host
+  port             = module.database.port
+  password_version = var.database.password_version
+  disposable       = var.disposable
 }
 
 module "identity" {

@@ -56,7 +56,7 @@ output "database" {
     host             = module.database.host
     port             = module.database.port
     owner_secret_arn = module.database.owner_secret_arn
-    user_secret_arns = module.database.user_secret_arns
+    user_secret_arns = module.logins.secret_arns
   }
 }
 

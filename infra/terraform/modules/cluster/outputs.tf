@@ -1,6 +1,9 @@
 output "name" {
   description = "Name of the cluster."
   value       = aws_eks_cluster.this.name
+
+  # Whoever is told the name may count on nodes: an add-on without them never becomes active.
+  depends_on = [aws_eks_node_group.this]
 }
 
 output "arn" {

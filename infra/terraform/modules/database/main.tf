@@ -1,9 +1,4 @@
-# A Postgres for Prefect, MLflow and MLflow's users, each with a database, a user and a password of its own.
-
-locals {
-  # The database of each user; both have the same name.
-  users = toset(["prefect", "mlflow", "mlflow_users"])
-}
+# The Postgres instance of Prefect, MLflow and MLflow's users.
 
 module "key" {
   source = "../key"
@@ -33,20 +28,7 @@ resource "aws_vpc_security_group_ingress_rule" "nodes" {
   to_port                      = 5432
 }
 
-resource "aws_db_parameter_group" "this" {
-  name   = "${var.name}-postgres${var.postgres_version}"
-  family = "postgres${var.postgres_version}"
-
-  parameter {
-    name  = "rds.force_ssl"
-    value = "1"
-  }
-
-  lifecycle {
-    create_before_destroy = true
-  }
-}
-
+# From Postgres 15 on RDS takes connections over TLS alone unless it is told otherwise.
 resource "aws_db_instance" "this" {
   identifier            = var.name
   engine                = "postgres"
@@ -66,7 +48,6 @@ resource "aws_db_instance" "this" {
 
   db_subnet_group_name   = aws_db_subnet_group.this.name
   vpc_security_group_ids = [aws_security_group.this.id]
-  parameter_group_name   = aws_db_parameter_group.this.name
   publicly_accessible    = false
 
   backup_retention_period    = var.backup_days
@@ -76,35 +57,4 @@ resource "aws_db_instance" "this" {
   skip_final_snapshot        = var.disposable
   final_snapshot_identifier  = "${var.name}-final"
   auto_minor_version_upgrade = true
-}
-
-# Made when it is written, and in no state: the provider is handed it once and forgets it.
-ephemeral "aws_secretsmanager_random_password" "user" {
-  for_each = local.users
-
-  password_length     = 40
-  exclude_punctuation = true
-}
-
-resource "aws_secretsmanager_secret" "user" {
-  for_each = local.users
-
-  name                    = "${var.name}/database/${each.key}"
-  description             = "Login of the user ${each.key} of the database ${var.name}"
-  kms_key_id              = module.key.arn
-  recovery_window_in_days = var.disposable ? 0 : 30
-}
-
-resource "aws_secretsmanager_secret_version" "user" {
-  for_each = local.users
-
-  secret_id                = aws_secretsmanager_secret.user[each.key].id
-  secret_string_wo_version = var.password_version
-  secret_string_wo = jsonencode({
-    host     = aws_db_instance.this.address
-    port     = tostring(aws_db_instance.this.port)
-    database = each.key
-    username = each.key
-    password = ephemeral.aws_secretsmanager_random_password.user[each.key].random_password
-  })
 }

@@ -13,7 +13,7 @@ output "owner_secret_arn" {
   value       = aws_db_instance.this.master_user_secret[0].secret_arn
 }
 
-output "user_secret_arns" {
-  description = "Secrets with the logins of the applications, by user."
-  value       = { for user, secret in aws_secretsmanager_secret.user : user => secret.arn }
+output "key_arn" {
+  description = "ARN of the key of the instance, its backups and its logins."
+  value       = module.key.arn
 }

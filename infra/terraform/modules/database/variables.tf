@@ -29,7 +29,7 @@ variable "postgres_version" {
 
   validation {
     condition     = contains([15, 16, 17], var.postgres_version)
-    error_message = "database.postgres_version must be 15, 16 or 17."
+    error_message = "database.postgres_version must be 15, 16 or 17: before 15 RDS takes connections without TLS."
   }
 }
 
@@ -65,16 +65,6 @@ variable "backup_days" {
   validation {
     condition     = var.backup_days >= 7 && var.backup_days <= 35
     error_message = "database.backup_days must be 7 to 35: fewer are too few to notice a mistake, RDS keeps no more."
-  }
-}
-
-variable "password_version" {
-  description = "Counts the passwords of the users. One higher makes new ones."
-  type        = number
-
-  validation {
-    condition     = var.password_version >= 1 && floor(var.password_version) == var.password_version
-    error_message = "database.password_version must be a whole number from 1 on."
   }
 }
 

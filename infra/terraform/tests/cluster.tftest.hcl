@@ -1,0 +1,227 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+}
+
+variables {
+  name               = "trainyard-staging"
+  kubernetes_version = "1.33"
+  subnet_ids         = ["subnet-1", "subnet-2"]
+  api_cidrs          = ["203.0.113.0/24"]
+  administrators     = { platform = "arn:aws:iam::111122223333:role/platform" }
+  platform_nodes     = { instance_types = ["t3.large"], min = 2, max = 3, disk_gib = 40 }
+  training_nodes     = { instance_types = ["m7i.xlarge"], max = 2, disk_gib = 60, capacity = "SPOT" }
+  log_days           = 30
+  disposable         = false
+}
+
+run "nodes_of_trainings_are_tainted_and_none_while_none_runs" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  assert {
+    condition     = aws_eks_node_group.this["training"].scaling_config[0].min_size == 0
+    error_message = "The group of the trainings scales from zero."
+  }
+
+  assert {
+    condition     = one(aws_eks_node_group.this["training"].taint).effect == "NO_SCHEDULE"
+    error_message = "The nodes of the trainings are tainted."
+  }
+
+  assert {
+    condition     = one(aws_eks_node_group.this["training"].taint).key == output.training.tolerations[0].key
+    error_message = "A training tolerates the taint of its nodes."
+  }
+
+  assert {
+    condition     = length(aws_eks_node_group.this["platform"].taint) == 0
+    error_message = "The nodes of the platform take every pod."
+  }
+}
+
+run "an_api_without_ranges_is_not_on_the_internet" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    api_cidrs = []
+  }
+
+  assert {
+    condition     = !aws_eks_cluster.this.vpc_config[0].endpoint_public_access && aws_eks_cluster.this.vpc_config[0].endpoint_private_access
+    error_message = "Without ranges the API is reached from within the network alone."
+  }
+}
+
+run "pods_do_not_reach_the_credentials_of_their_node" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  assert {
+    condition     = alltrue([for each in aws_launch_template.node : each.metadata_options[0].http_put_response_hop_limit == 1 && each.metadata_options[0].http_tokens == "required"])
+    error_message = "A pod is one hop too far from the metadata service."
+  }
+}
+
+run "a_kubernetes_older_than_the_chart_takes_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    kubernetes_version = "1.28"
+  }
+
+  expect_failures = [var.kubernetes_version]
+}
+
+run "a_kubernetes_without_a_number_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    kubernetes_version = "latest"
+  }
+
+  expect_failures = [var.kubernetes_version]
+}
+
+run "a_range_that_is_none_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    api_cidrs = ["everyone"]
+  }
+
+  expect_failures = [var.api_cidrs]
+}
+
+run "a_cluster_that_lets_no_one_in_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    administrators = {}
+  }
+
+  expect_failures = [var.administrators]
+}
+
+run "an_administrator_without_an_arn_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    administrators = { me = "platform-engineer" }
+  }
+
+  expect_failures = [var.administrators]
+}
+
+run "a_platform_without_nodes_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    platform_nodes = { instance_types = ["t3.large"], min = 0, max = 3, disk_gib = 40 }
+  }
+
+  expect_failures = [var.platform_nodes]
+}
+
+run "a_disk_too_small_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    platform_nodes = { instance_types = ["t3.large"], min = 2, max = 3, disk_gib = 8 }
+  }
+
+  expect_failures = [var.platform_nodes]
+}
+
+run "no_room_for_trainings_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    training_nodes = { instance_types = ["m7i.xlarge"], max = 0, disk_gib = 60, capacity = "SPOT" }
+  }
+
+  expect_failures = [var.training_nodes]
+}
+
+run "an_unknown_capacity_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    training_nodes = { instance_types = ["m7i.xlarge"], max = 2, disk_gib = 60, capacity = "cheap" }
+  }
+
+  expect_failures = [var.training_nodes]
+}
+
+run "a_span_cloudwatch_does_not_know_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    log_days = 31
+  }
+
+  expect_failures = [var.log_days]
+}

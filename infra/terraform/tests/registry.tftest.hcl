@@ -1,0 +1,69 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+}
+
+variables {
+  name        = "trainyard-staging"
+  kept_images = 30
+  disposable  = false
+}
+
+run "a_tag_means_one_image_and_each_is_scanned" {
+  command = plan
+
+  module {
+    source = "./modules/registry"
+  }
+
+  assert {
+    condition     = keys(aws_ecr_repository.this) == ["flows", "mlflow", "server"]
+    error_message = "Each image of the platform has a repository."
+  }
+
+  assert {
+    condition     = alltrue([for each in aws_ecr_repository.this : each.image_tag_mutability == "IMMUTABLE" && each.image_scanning_configuration[0].scan_on_push && !each.force_delete])
+    error_message = "Tags are immutable, images scanned, and a destroy takes none."
+  }
+}
+
+run "a_repository_that_keeps_too_few_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/registry"
+  }
+
+  variables {
+    kept_images = 1
+  }
+
+  expect_failures = [var.kept_images]
+}
+
+run "half_an_image_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/registry"
+  }
+
+  variables {
+    kept_images = 10.5
+  }
+
+  expect_failures = [var.kept_images]
+}
