@@ -87,7 +87,7 @@ evaluate: install-tests ## Judge the models of this checkout against those of BA
 	@$(PYTHON) -m ops.evaluate --base "$(BASE)"
 
 .PHONY: lint
-lint: install-tests ## Check style, types, imports, prefect.yaml, Dockerfile, chart and docs; STRICT=1 fails where a check cannot run
+lint: install-tests ## Check style, types, imports, prefect.yaml, Dockerfile, chart, Terraform and docs; STRICT=1 fails where a check cannot run
 	@$(PYTHON) -m ops.lint $(if $(STRICT),--strict)
 
 .PHONY: format
@@ -97,6 +97,14 @@ format: install-tests ## Format the code
 .PHONY: chart-docs
 chart-docs: install-tests ## Write docs/values.md, the reference of the chart's values
 	@$(PYTHON) -m ops.chart_values
+
+.PHONY: terraform-values
+terraform-values: install ## Write the chart's values of the AWS account that Terraform made; print the file's path
+	@$(PYTHON) -m ops.terraform
+
+.PHONY: database-secrets
+database-secrets: install ## Print the logins of that account's database as Kubernetes Secrets, passwords among it
+	@$(PYTHON) -m ops.database_secrets
 
 .PHONY: lock
 lock: install-tests ## Compile the locks anew; UPGRADE=1 takes the newest versions

@@ -64,3 +64,8 @@ output "state" {
   description = "Bucket of Terraform's state."
   value       = module.state.bucket
 }
+
+output "git" {
+  description = "The chart's values `git`."
+  value       = { repository = "https://github.com/${var.github_repository}.git" }
+}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ops.lint import chart, deployments, docs, environ, imports, tools, workflows
+from ops.lint import chart, deployments, docs, environ, imports, terraform, tools, workflows
 from ops.lint.finding import Finding, Skipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,6 +19,7 @@ CHECKS: dict[str, Callable[[Path], list[Finding]]] = {
     "deployments": deployments.check,
     "values": chart.values,
     "chart": chart.templates,
+    "terraform": terraform.check,
     "docs": docs.check,
     "scripts": tools.scripts,
     "dockerfiles": tools.dockerfiles,

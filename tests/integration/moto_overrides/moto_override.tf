@@ -2,10 +2,6 @@
 # into the configuration: a resource that moto does not know gets `for_each = {}`, an attribute that it does not keep is
 # ignored. docs/aws.md lists them.
 
-terraform {
-  backend "local" {}
-}
-
 provider "aws" {
   s3_use_path_style = true
 }

@@ -1,0 +1,52 @@
+"""The logins of the database as Kubernetes Secrets, from Secrets Manager: ``make database-secrets``."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.environment import here
+from ops.terraform import TerraformError, outputs
+
+
+def manifest(logins: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A list of Secrets, one a user: host, port, database, username and password."""
+    return {"apiVersion": "v1", "kind": "List", "items": [_secret(user, login) for user, login in logins.items()]}
+
+
+def read(made: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The login of each user, from where Terraform keeps it. Raises ``TerraformError`` where AWS does not give it."""
+    client: Any = boto3.client("secretsmanager", region_name=made["lake"]["region"])
+    try:
+        return {
+            user: json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
+            for user, arn in sorted(made["database"]["user_secret_arns"].items())
+        }
+    except (BotoCoreError, ClientError) as error:
+        raise TerraformError(
+            f"Secrets Manager does not give the database's logins ({error}). It takes credentials of the environment's"
+            " account that may read them."
+        ) from error
+
+
+def _secret(user: str, login: Mapping[str, str]) -> dict[str, Any]:
+    name = f"trainyard-database-{user.replace('_', '-')}"
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(login)}
+
+
+def main() -> int:
+    """Print the Secrets for kubectl to make; an error is a sentence and exit status 1."""
+    try:
+        print(yaml.safe_dump(manifest(read(outputs(here().root)))), end="")
+    except TerraformError as error:
+        print(f"trainyard: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

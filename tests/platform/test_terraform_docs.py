@@ -1,0 +1,44 @@
+"""The page about AWS says of every command whether a test runs it, and adds its costs up."""
+
+import re
+
+from tests.platform.terraform import FOLDER, ROOT
+
+PAGE = (ROOT / "docs/aws.md").read_text()
+OVERRIDES = ROOT / "tests/integration/moto_overrides"
+
+
+def test_every_block_of_commands_says_whether_a_test_runs_it() -> None:
+    blocks = re.findall(r"\n\n([^\n][^`]*?)\n\n```\n", re.sub(r"`([^`\n]+)`", r"\1", PAGE))
+
+    assert len(blocks) == len(re.findall(r"^```\n(?!\n)(?:cd|make|export|kubectl)", PAGE, re.MULTILINE))
+    assert all(re.match(r"\*(Run by|Not run in a test|What the verb does is run by) ", each) for each in blocks), blocks
+
+
+def test_the_costs_of_an_idle_month_add_up() -> None:
+    section = PAGE.split("## What an idle month costs\n")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")
+    ]
+    (*costs, total) = [(row[2].strip("*"), row[4].strip("*")) for row in rows[2:]]
+
+    sums = [round(sum(float(cost[column]) for cost in costs), 2) for column in (0, 1)]
+
+    assert sums == [float(each) for each in total]
+
+
+def test_what_moto_does_not_know_is_listed() -> None:
+    texts = "".join(path.read_text() for path in OVERRIDES.rglob("*.tf"))
+    left_out = set(re.findall(r'^resource "(\w+)" "\w+" \{\n  for_each = \{\}', texts, re.MULTILINE))
+    ignored = set(re.findall(r"ignore_changes = \[(\w+)\]", texts))
+
+    section = PAGE.split("## What moto does not know\n")[1]
+
+    assert all(f"`{name}`" in section for name in left_out | ignored)
+
+
+def test_what_is_laid_over_is_there_to_be_laid_over() -> None:
+    for path in OVERRIDES.rglob("moto_override.tf"):
+        folder = FOLDER / path.parent.relative_to(OVERRIDES)
+        shipped = "".join(each.read_text() for each in folder.glob("*.tf"))
+        assert all(head in shipped for head in re.findall(r'^resource "\w+" "\w+"', path.read_text(), re.MULTILINE))

@@ -1,0 +1,56 @@
+"""The check of policies finds what is too wide; that the shipped ones pass it is seen where they are applied."""
+
+from typing import Any
+
+import pytest
+
+from tests.platform.terraform import FOLDER, REASONS, Document, faults, policies
+
+RIGHT: Document = {
+    "Sid": "ReadTheLake",
+    "Effect": "Allow",
+    "Action": ["s3:GetObject"],
+    "Resource": ["arn:aws:s3:::lake/raw/*"],
+}
+
+
+def test_a_policy_with_named_actions_and_resources_passes() -> None:
+    assert faults({"Statement": [RIGHT]}) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        ({"Action": "*"}, "ReadTheLake allows *: name the actions"),
+        ({"Action": ["s3:GetObject", "s3:Put*"]}, "ReadTheLake allows s3:Put*: name the actions"),
+        ({"Resource": "*"}, "ReadTheLake is about every resource, and no reason is stated"),
+        ({"Resource": ["arn:aws:s3:::lake", "*"]}, "ReadTheLake is about every resource, and no reason is stated"),
+        ({"Principal": {"AWS": "*"}}, "ReadTheLake is for everyone"),
+    ],
+)
+def test_a_policy_broken_on_purpose_is_found(broken: dict[str, Any], fault: str) -> None:
+    assert faults({"Statement": {**RIGHT, **broken}}) == [fault]
+
+
+def test_what_a_policy_denies_may_be_wide() -> None:
+    assert faults({"Statement": [{**RIGHT, "Effect": "Deny", "Action": "s3:*", "Resource": "*"}]}) == []
+
+
+def test_policies_are_read_from_every_module_of_a_plan() -> None:
+    role = {
+        "address": "module.a.aws_iam_role.b",
+        "mode": "managed",
+        "values": {"assume_role_policy": '{"Statement": []}'},
+    }
+    lifecycle = {"address": "aws_ecr_lifecycle_policy.c", "mode": "managed", "values": {"policy": '{"rules": []}'}}
+    module = {"resources": [lifecycle], "child_modules": [{"resources": [role]}]}
+
+    found = dict(policies({"prior_state": {"values": {"root_module": module}}}))
+
+    assert found == {"module.a.aws_iam_role.b.assume_role_policy": {"Statement": []}}
+
+
+def test_each_reason_is_that_of_a_statement() -> None:
+    written = "".join(path.read_text() for path in FOLDER.rglob("*.tf"))
+
+    assert all(f'"{name}"' in written for name in REASONS)
