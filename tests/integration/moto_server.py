@@ -1,4 +1,4 @@
-"""moto, a server of AWS's API on loopback, and what it holds."""
+"""moto, a server of AWS's API on loopback, and what it holds. Started as a program it serves the port it is given."""
 
 import os
 import subprocess
@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
+from moto.server import main
 
 from ops.s3_servers import free_ports
 
+ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 """The account of everything in moto."""
 REGION = "us-east-1"
@@ -25,10 +29,10 @@ def running(log: Path) -> Iterator[str]:
     """A server with nothing in it but the policies that AWS writes; its address. Raises ``TimeoutError``."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", __name__, str(port)]
     with log.open("wb") as output:
         env = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=env)
     try:
         _wait(url)
         yield url
@@ -38,12 +42,16 @@ def running(log: Path) -> Iterator[str]:
 
 
 def environment(url: str) -> dict[str, str]:
-    """What leads a client of AWS to the server, and to no configuration of the user's."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_CLI_ARGS"))
+    """What leads a client of AWS to the server, to no configuration of the user's, and to nowhere else."""
+    foreign = ("AWS_", "TF_VAR_", "TF_CLI_ARGS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(foreign)}
+    nowhere = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "HTTPS_PROXY": "http://127.0.0.1:9",
     }
-    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    return {**kept, **LOGIN, **nowhere, "AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_DISABLED": "true"}
+    services = {f"AWS_ENDPOINT_URL{suffix}": url for suffix in ("", "_S3", "_STS", "_IAM")}
+    return {**kept, **LOGIN, **nowhere, **services, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def client(url: str, service: str) -> Any:
@@ -103,3 +111,14 @@ def _wait(url: str, seconds: float = 60) -> None:
             if time.monotonic() > end:
                 raise TimeoutError(f"moto does not answer at {url}") from error
             time.sleep(0.2)
+
+
+def serve(port: str) -> None:
+    """Serve until the process is ended. moto takes every condition of a bucket's policy for one that does not hold, and
+    refuses the request where it must not: so it asks no bucket's policy here."""
+    FakeBucket.get_permission = lambda bucket, action, resource: PermissionResult.NEUTRAL  # type: ignore[method-assign]
+    main(["--host", "127.0.0.1", "--port", port])
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
