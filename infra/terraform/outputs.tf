@@ -10,6 +10,11 @@ output "jobs" {
   value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.jobs_role_arn } }
 }
 
+output "deploy" {
+  description = "The chart's values `deploy`."
+  value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.deploys_role_arn } }
+}
+
 output "mlflow" {
   description = "The chart's values `mlflow`."
   value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.mlflow_role_arn } }

@@ -24,6 +24,8 @@ pytestmark = requires_terraform
 OVERRIDES = ROOT / "tests/integration/moto_overrides"
 PAGE = ROOT / "docs/aws.md"
 EXAMPLE_ACCOUNT = "111122223333"
+ROLES = {"jobs": "jobs", "mlflow": "mlflow", "deploy": "deploys"}
+"""The roles by the service accounts that have them."""
 BACKEND = "use_path_style = true\nskip_region_validation = true\n"
 
 
@@ -162,7 +164,7 @@ def test_policies_of_aws_are_attached_to_the_clusters_own_roles_alone(second: di
     }
 
 
-def test_flow_runs_and_mlflow_write_no_folder_of_each_other(second: dict[str, Any]) -> None:
+def test_flow_runs_mlflow_and_deploys_write_no_folder_of_each_other(second: dict[str, Any]) -> None:
     found = dict(policies(second))
 
     def objects(role: str, policy: str) -> set[str]:
@@ -171,6 +173,7 @@ def test_flow_runs_and_mlflow_write_no_folder_of_each_other(second: dict[str, An
         return set(re.findall(r"lake-\d+/(\w+)/\*", resources))
 
     assert objects("mlflow", "artifacts") == {"mlflow"}
+    assert objects("deploys", "records") == {"deploys"}
     assert objects("jobs", "lake") == {"raw", "quarantine", "candidates", "decisions", "ledger", "results", "smoke"}
 
 
@@ -242,7 +245,7 @@ def test_the_chart_renders_from_what_was_made(account: Account, made: dict[str, 
         each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in objects.of("ServiceAccount")
     }
     roles = {name: said["eks.amazonaws.com/role-arn"].rpartition("/")[2] for name, said in accounts.items() if said}
-    assert roles == {"trainyard-jobs": "trainyard-staging-jobs", "trainyard-mlflow": "trainyard-staging-mlflow"}
+    assert roles == {f"trainyard-{each}": f"trainyard-staging-{role}" for each, role in ROLES.items()}
 
 
 def test_a_second_apply_at_once_is_refused_by_the_lock(account: Account, made: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ MADE: dict[str, Any] = {
     "git": {"repository": "https://github.com/acme/trainyard.git"},
     "lake": {"bucket": "trainyard-staging-lake-111122223333", "region": "us-east-1"},
     "jobs": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-jobs"}},
+    "deploy": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-deploys"}},
     "mlflow": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-mlflow"}},
     "database": {"user_secret_arns": {}},
 }
@@ -41,6 +42,7 @@ def test_the_chart_renders_from_the_values() -> None:
         each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in objects.of("ServiceAccount")
     }
     assert accounts["trainyard-jobs"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-jobs"}
+    assert accounts["trainyard-deploy"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-deploys"}
     assert accounts["trainyard-mlflow"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-mlflow"}
     assert objects.one("ConfigMap", "-lake")["data"] == {"AWS_DEFAULT_REGION": "us-east-1"}
     assert not [each for each in objects.of("Secret") if each["metadata"]["name"].endswith("-lake")]

@@ -80,3 +80,35 @@ data "aws_iam_policy_document" "mlflow" {
     resources = [var.lake.key_arn]
   }
 }
+
+# A deploy runs in the cluster and keeps its records in the lake.
+module "deploys" {
+  source = "../service-account-role"
+
+  name            = "${var.name}-deploys"
+  cluster         = var.service_accounts
+  namespace       = var.namespace
+  service_account = "${var.release}-deploy"
+  policies        = { records = data.aws_iam_policy_document.deploys.json }
+}
+
+data "aws_iam_policy_document" "deploys" {
+  statement {
+    sid       = "ReadAndWriteRecordsOfDeploys"
+    actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    resources = ["${var.lake.arn}/deploys/*"]
+  }
+
+  # Without a condition: a deploy first asks whether the lake answers, with a list of no folder.
+  statement {
+    sid       = "FindRecordsOfDeploys"
+    actions   = ["s3:ListBucket"]
+    resources = [var.lake.arn]
+  }
+
+  statement {
+    sid       = "UseTheLakesKey"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.lake.key_arn]
+  }
+}

@@ -8,6 +8,11 @@ output "mlflow_role_arn" {
   value       = module.mlflow.arn
 }
 
+output "deploys_role_arn" {
+  description = "Role of the service account of deploys that run in the cluster."
+  value       = module.deploys.arn
+}
+
 output "deploy_role_arn" {
   description = "Role that deploys from GitHub take."
   value       = aws_iam_role.deploy.arn
