@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 from moto.iam.access_control import PermissionResult
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.server import main
 
 from ops.s3_servers import free_ports
@@ -74,9 +74,9 @@ def _named(answer: Mapping[str, Any], kind: str, name: str) -> list[str]:
     return [each[name] if name else each for each in answer[kind]]
 
 
-def _gateways(ec2: Any) -> list[str]:
-    found = ec2.describe_nat_gateways()["NatGateways"]
-    return [each["NatGatewayId"] for each in found if each["State"] != "deleted"]
+def _kept(found: list[dict[str, Any]], name: str) -> list[str]:
+    """Those that are not merely remembered."""
+    return [each[name] for each in found if each["State"] != "deleted"]
 
 
 KINDS: dict[str, Callable[[Any], list[str]]] = {
@@ -84,8 +84,8 @@ KINDS: dict[str, Callable[[Any], list[str]]] = {
     "ec2 subnets": lambda ec2: _named(ec2.describe_subnets(), "Subnets", "SubnetId"),
     "ec2 groups": lambda ec2: _named(ec2.describe_security_groups(), "SecurityGroups", "GroupId"),
     "ec2 addresses": lambda ec2: _named(ec2.describe_addresses(), "Addresses", "AllocationId"),
-    "ec2 ways out": _gateways,
-    "ec2 endpoints": lambda ec2: _named(ec2.describe_vpc_endpoints(), "VpcEndpoints", "VpcEndpointId"),
+    "ec2 ways out": lambda ec2: _kept(ec2.describe_nat_gateways()["NatGateways"], "NatGatewayId"),
+    "ec2 endpoints": lambda ec2: _kept(ec2.describe_vpc_endpoints()["VpcEndpoints"], "VpcEndpointId"),
     "ec2 templates": lambda ec2: _named(ec2.describe_launch_templates(), "LaunchTemplates", "LaunchTemplateName"),
     "s3 buckets": lambda s3: _named(s3.list_buckets(), "Buckets", "Name"),
     "ecr repositories": lambda ecr: _named(ecr.describe_repositories(), "repositories", "repositoryName"),
@@ -114,9 +114,13 @@ def _wait(url: str, seconds: float = 60) -> None:
 
 
 def serve(port: str) -> None:
-    """Serve until the process is ended. moto takes every condition of a bucket's policy for one that does not hold, and
-    refuses the request where it must not: so it asks no bucket's policy here."""
+    """Serve until the process is ended, with two faults of moto's made good.
+
+    It takes every condition of a bucket's policy for one that does not hold, and refuses the request where it must not:
+    so it asks no bucket's policy here. And it fails where a key is emptied whose last version is the mark of a deletion.
+    """
     FakeBucket.get_permission = lambda bucket, action, resource: PermissionResult.NEUTRAL  # type: ignore[method-assign]
+    FakeDeleteMarker.dispose = lambda marker: None  # type: ignore[attr-defined]
     main(["--host", "127.0.0.1", "--port", port])
 
 

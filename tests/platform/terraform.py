@@ -28,7 +28,7 @@ def policies(plan: dict[str, Any]) -> Iterator[tuple[str, Document]]:
     for resource in _resources(plan["prior_state"]["values"]["root_module"]):
         for name in ("policy", "assume_role_policy"):
             text = resource["values"].get(name)
-            document = json.loads(text) if isinstance(text, str) else {}
+            document = json.loads(text) if text and isinstance(text, str) else {}
             if resource["mode"] == "managed" and "Statement" in document:
                 yield f"{resource['address']}.{name}", document
 
