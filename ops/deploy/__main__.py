@@ -10,7 +10,7 @@ import httpx
 from prefect.exceptions import PrefectException
 
 from flows.ml.errors import TrainyardError
-from ops import images
+from ops import images, summary
 from ops.deploy import chart, checkout, checks, deploying, job, server
 from ops.environment import here
 
@@ -19,8 +19,13 @@ SMOKE = "infra/helm/trainyard/files/bootstrap/run_smoke.py"
 TERRAFORM = "infra/terraform"
 
 
+said: list[str] = []
+"""What was told, for the summary of a workflow's job."""
+
+
 def say(line: str) -> None:
     """A line at once, for whoever follows the log of a Job."""
+    said.append(line)
     print(line, flush=True)
 
 
@@ -153,12 +158,20 @@ def _add_place(verb: argparse.ArgumentParser) -> None:
 
 
 def main() -> int:
-    """Run a verb; an error is a sentence on standard error and exit status 1."""
+    """Run a verb; an error is a sentence on standard error and exit status 1. A workflow's summary has it all."""
     given = parser().parse_args()
+    status = _run(given)
+    verb = given.inner if given.verb == "submit" else given.verb
+    summary.add(f"## {verb.capitalize()}: {'failed' if status else 'done'}\n\n```\n" + "\n".join(said) + "\n```")
+    return status
+
+
+def _run(given: argparse.Namespace) -> int:
     run = {"submit": _submit, "chart-upgrade": _upgrade}.get(given.verb) or VERBS[given.verb][0]
     try:
         return run(given)
     except (TrainyardError, PrefectException, httpx.HTTPError) as error:
+        said.append(str(error))
         sys.stderr.write(f"trainyard: {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -49,7 +49,7 @@ def submit(place: Namespace, root: Path, image: str, commit: str, arguments: Seq
     name = made.rpartition("/")[2]
     say(f"Job {name} in namespace {place.name}: ops.deploy {' '.join(arguments)}")
     pod = _await_start(place, name)
-    stream(["kubectl", "logs", f"--namespace={place.name}", "--follow", f"pod/{pod}"])
+    stream(["kubectl", "logs", f"--namespace={place.name}", "--follow", f"pod/{pod}"], say)
     return _await_end(place, name, pod)
 
 

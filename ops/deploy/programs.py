@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ops.deploy.errors import NotDeployed
@@ -55,6 +55,9 @@ def last_words(text: str, lines: int = 6) -> str:
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:]) or "nothing"
 
 
-def stream(argv: Sequence[str]) -> None:
-    """Let a program print to where this one prints, until it ends."""
-    subprocess.run(argv, check=False)
+def stream(argv: Sequence[str], say: Callable[[str], None]) -> None:
+    """Tell every line of a program as it prints it, until it ends."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            say(line.rstrip("\n"))

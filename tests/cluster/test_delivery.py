@@ -194,6 +194,12 @@ def test_a_change_of_packages_is_deployed_with_its_commit_and_the_way_back_takes
     assert delivery.platform.run(PROBE).message == f"{before[1]} one False"
 
 
+def test_a_run_in_the_end_shows_that_the_platform_works(delivery: Delivery) -> None:
+    said = delivery.submit("smoke")
+
+    assert "ended Completed: bucket trainyard keeps objects; MLflow holds" in said
+
+
 def test_a_run_that_waits_for_its_pod_keeps_the_pair_it_was_submitted_with(delivery: Delivery) -> None:
     delivery.push_code("three")
     delivery.deploy()

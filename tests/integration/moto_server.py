@@ -116,8 +116,8 @@ def _wait(url: str, seconds: float = 60) -> None:
 def serve(port: str) -> None:
     """Serve until the process is ended, with two faults of moto's made good.
 
-    It takes every condition of a bucket's policy for one that does not hold, and refuses the request where it must not:
-    so it asks no bucket's policy here. And it fails where a key is emptied whose last version is the mark of a deletion.
+    It takes every condition of a bucket's policy for one that does not hold, and refuses the request where it must
+    not: so it asks no bucket's policy here. And it fails at a key that is emptied with the mark of a deletion on it.
     """
     FakeBucket.get_permission = lambda bucket, action, resource: PermissionResult.NEUTRAL  # type: ignore[method-assign]
     FakeDeleteMarker.dispose = lambda marker: None  # type: ignore[attr-defined]

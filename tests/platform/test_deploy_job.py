@@ -135,6 +135,17 @@ def test_an_environment_that_there_is_not_is_refused(
     assert "there is no environment 'prod'. There are production, staging." in capsys.readouterr().err
 
 
+def test_a_workflow_finds_what_was_said_in_its_jobs_summary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.setattr("sys.argv", ["deploy", "chart-upgrade", "--values", "absent.yaml"])
+    monkeypatch.setattr(commands, "said", [])
+
+    assert commands.main() == 1
+
+    text = (tmp_path / "summary.md").read_text()
+    assert text.startswith("## Chart-upgrade: failed\n\n```\nthere is no values file absent.yaml")
+
+
 def test_the_makefile_calls_it_in_the_cluster_with_an_environment_and_from_here_without() -> None:
     def printed(*given: str) -> str:
         asked = ["make", "--dry-run", "--always-make", *given]

@@ -39,11 +39,23 @@ def test_what_a_policy_denies_may_be_wide() -> None:
 def test_policies_are_read_from_every_module_of_a_plan() -> None:
     role = {
         "address": "module.a.aws_iam_role.b",
+        "type": "aws_iam_role",
         "mode": "managed",
         "values": {"assume_role_policy": '{"Statement": []}'},
     }
-    lifecycle = {"address": "aws_ecr_lifecycle_policy.c", "mode": "managed", "values": {"policy": '{"rules": []}'}}
-    module = {"resources": [lifecycle], "child_modules": [{"resources": [role]}]}
+    lifecycle = {
+        "address": "aws_ecr_lifecycle_policy.c",
+        "type": "aws_ecr_lifecycle_policy",
+        "mode": "managed",
+        "values": {"policy": '{"rules": []}'},
+    }
+    endpoint = {
+        "address": "aws_vpc_endpoint.d",
+        "type": "aws_vpc_endpoint",
+        "mode": "managed",
+        "values": {"policy": '{"Statement": []}'},
+    }
+    module = {"resources": [lifecycle, endpoint], "child_modules": [{"resources": [role]}]}
 
     found = dict(policies({"prior_state": {"values": {"root_module": module}}}))
 
