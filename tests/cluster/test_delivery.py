@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -155,14 +155,18 @@ def delivery(cluster: Platform) -> Iterator[Delivery]:
     run(["docker", "rm", "--force", name])
 
 
-def test_a_commit_alone_is_deployed_within_a_minute_and_builds_nothing(delivery: Delivery) -> None:
+def test_a_commit_alone_is_deployed_within_a_minute_and_builds_nothing(
+    delivery: Delivery, say: Callable[[str], None]
+) -> None:
     began = time.monotonic()
     commit = delivery.push_code("one")
 
     plan = delivery.submit("plan")
     told = delivery.submit("apply")
 
-    assert time.monotonic() - began < CODE_ONLY
+    took = time.monotonic() - began
+    say(f"a commit alone: pushed, planned and deployed in {took:.0f} s")
+    assert took < CODE_ONLY
     assert f"+ {PROBE}: new, commit {commit[:12]}" in plan
     assert f"Deployed commit {commit[:12]}" in told
     image, deployed = delivery.pair()
@@ -175,9 +179,10 @@ def test_a_commit_alone_is_deployed_within_a_minute_and_builds_nothing(delivery:
 
 
 def test_a_change_of_packages_is_deployed_with_its_commit_and_the_way_back_takes_half_a_minute(
-    delivery: Delivery, tmp_path: Path
+    delivery: Delivery, say: Callable[[str], None]
 ) -> None:
     before, old = delivery.pair(), delivery.image
+    began = time.monotonic()
     locked = (delivery.platform.root / "flows/requirements.txt").read_text()
     commit = delivery.push_code("two", **{"flows/requirements.txt": f"{locked}# one more\n"})
     run(["docker", "build", "--quiet", f"--tag={delivery.image}", "-"], stdin=NEW_PACKAGE.format(image=old))
@@ -185,11 +190,14 @@ def test_a_change_of_packages_is_deployed_with_its_commit_and_the_way_back_takes
 
     delivery.submit("apply")
 
+    say(f"a change of packages: pushed, built in a layer, and deployed in {time.monotonic() - began:.0f} s")
     assert delivery.image != old
     assert delivery.platform.run(PROBE).message == f"{commit} two True"
     began = time.monotonic()
     delivery.submit("rollback")
-    assert time.monotonic() - began < BACK
+    took = time.monotonic() - began
+    say(f"back to the deploy before in {took:.0f} s")
+    assert took < BACK
     assert delivery.pair() == before
     assert delivery.platform.run(PROBE).message == f"{before[1]} one False"
 
