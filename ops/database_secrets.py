@@ -20,7 +20,7 @@ def manifest(logins: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
 
 def read(made: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The login of each user, from where Terraform keeps it. Raises ``TerraformError`` where AWS does not give it."""
-    client: Any = boto3.client("secretsmanager", region_name=made["lake"]["region"])
+    client: Any = boto3.session.Session().client("secretsmanager", region_name=made["lake"]["region"])
     try:
         return {
             user: json.loads(client.get_secret_value(SecretId=arn)["SecretString"])

@@ -51,7 +51,7 @@ def environment(url: str) -> dict[str, str]:
         "HTTPS_PROXY": "http://127.0.0.1:9",
     }
     services = {f"AWS_ENDPOINT_URL{suffix}": url for suffix in ("", "_S3", "_STS", "_IAM")}
-    return {**kept, **LOGIN, **nowhere, **services, "AWS_EC2_METADATA_DISABLED": "true"}
+    return {**kept, **LOGIN, **nowhere, **services, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "4"}
 
 
 def client(url: str, service: str) -> Any:

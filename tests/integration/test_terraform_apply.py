@@ -19,7 +19,7 @@ from tests.integration import moto_server
 from tests.platform import chart
 from tests.platform.terraform import ROOT, faults, policies, requires_terraform
 
-pytestmark = requires_terraform
+pytestmark = [requires_terraform, pytest.mark.timeout(900)]
 
 OVERRIDES = ROOT / "tests/integration/moto_overrides"
 PAGE = ROOT / "docs/aws.md"
