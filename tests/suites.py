@@ -6,10 +6,8 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / ".trainyard" / "tests"
@@ -23,8 +21,6 @@ SUITES = {
 }
 OPTIONAL = {"browser"}
 """What a machine that only takes no pictures passes without."""
-BESIDE = "cluster"
-"""The suite that waits more than it works: of several it runs beside the others, and what it prints follows theirs."""
 OPTIONS = {"unit": ("-n", "2"), "integration": ("-n", "2", "--dist", "loadfile")}
 
 
@@ -51,11 +47,12 @@ class Outcome:
         return self.status == 0 and self.failed == 0 and self.tests > 0 and ran
 
 
-def run(suite: str, options: Sequence[str], log: IO[bytes] | None = None) -> Outcome:
-    """Run one suite in a process of its own, which prints to ``log`` where there is one."""
+def run(suite: str, options: Sequence[str]) -> Outcome:
+    """Run one suite in a process of its own."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     report = REPORTS / f"{suite}.xml"
     report.unlink(missing_ok=True)
+    print(f"\n== {suite}: {SUITES[suite]}", flush=True)
     began = time.monotonic()
     command = [
         sys.executable,
@@ -68,28 +65,8 @@ def run(suite: str, options: Sequence[str], log: IO[bytes] | None = None) -> Out
         *OPTIONS.get(suite, ()),
         *options,
     ]
-    status = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False).returncode
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
     return _outcome(suite, report, time.monotonic() - began, status)
-
-
-def run_all(suites: Sequence[str], options: Sequence[str]) -> list[Outcome]:
-    """Run suites one after the other, the one that waits much beside them; the outcomes in the order given."""
-    beside = BESIDE in suites and len(suites) > 1
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    outcomes = {}
-    with (REPORTS / f"{BESIDE}.log").open("w+b") as log, ThreadPoolExecutor(1) as thread:
-        if beside:
-            print(f"\n== {BESIDE} runs beside the others; until its end, what it prints is in {log.name}", flush=True)
-            under_way = thread.submit(run, BESIDE, options, log)
-        for suite in suites:
-            if not (beside and suite == BESIDE):
-                print(f"\n== {suite}: {SUITES[suite]}", flush=True)
-                outcomes[suite] = run(suite, options)
-        if beside:
-            outcomes[BESIDE] = under_way.result()
-            log.seek(0)
-            print(f"\n== {BESIDE}: {SUITES[BESIDE]}\n{log.read().decode(errors='replace')}", flush=True)
-    return [outcomes[suite] for suite in suites]
 
 
 def _outcome(suite: str, report: Path, seconds: float, status: int) -> Outcome:
@@ -109,7 +86,7 @@ def main() -> int:
     known, options = parser.parse_known_args()
     if unknown := set(known.suites) - set(SUITES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
-    outcomes = run_all(known.suites or list(SUITES), options)
+    outcomes = [run(suite, options) for suite in known.suites or SUITES]
     print(f"\n{'suite':12} {'tests':>6} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
     for o in outcomes:
         counts = f"{o.tests:6} {o.tests - o.failed - o.skipped:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}"

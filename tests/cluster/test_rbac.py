@@ -26,6 +26,7 @@ WORKER = {
 MAY: dict[str, set[str]] = {
     "default": set(),  # the Prefect server, MinIO, the git server, `helm test`
     "trainyard-jobs": set(),  # flow runs, and the bootstrap Job
+    "trainyard-deploy": set(),  # deploys that run in the cluster
     "trainyard-mlflow": set(),
     "trainyard-worker": WORKER,
 }

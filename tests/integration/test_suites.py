@@ -75,19 +75,6 @@ def test_an_optional_suite_that_runs_has_to_pass_whole(root, monkeypatch, text) 
     assert run(root, monkeypatch, "one", "--strict", one=text) == 1
 
 
-def test_the_suite_that_waits_runs_beside_the_others_and_prints_after_them(root, monkeypatch, capfd) -> None:
-    monkeypatch.setattr(suites, "BESIDE", "one")
-    waits = "import pathlib, time\ndef test_it():\n  while not pathlib.Path('met').exists(): time.sleep(0.05)\n"
-    meets = "import pathlib\ndef test_it():\n  pathlib.Path('met').touch()\n  assert False, 'seen first'\n"
-
-    status = run(root, monkeypatch, one=waits + "  assert False, 'seen last'\n", two=meets)
-
-    text = capfd.readouterr().out
-    assert status == 1
-    assert text.index("seen first") < text.index("seen last")
-    assert [line.split()[:4] for line in text.splitlines()[-2:]] == [["one", "1", "0", "1"], ["two", "1", "0", "1"]]
-
-
 def test_one_suite_that_does_not_pass_fails_the_whole(root, monkeypatch, capsys) -> None:
     status = run(root, monkeypatch, one=FAILS, two=PASSES)
 
