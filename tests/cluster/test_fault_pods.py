@@ -17,6 +17,8 @@ CANCELLED = 180.0
 """Seconds within which a cancelled run ends that does not end itself: an automation does after 90, and a busy machine
 takes its time."""
 
+LATE = "deadline of the Job reached, each time"
+
 How = Callable[[str], Ended]
 Again = Callable[[str], tuple[str, dict[str, Any]]]
 
@@ -67,7 +69,6 @@ def hanging(lab: Lab) -> Ended:
         return lab.end("cancelled while its processes hang", run, CANCELLED, lambda: lab.cancel(run))
 
 
-LATE = "deadline of the Job reached, each time"
 SCENARIOS = {each.__name__: each for each in (put_back, late, deleted, killed, starved, unstarted, hanging)}
 
 
