@@ -9,6 +9,15 @@ locals {
   written = ["raw", "quarantine", "candidates", "decisions", "ledger", "results", "smoke"]
 }
 
+# Whoever reads or writes the lake uses its key.
+data "aws_iam_policy_document" "key" {
+  statement {
+    sid       = "UseTheLakesKey"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.lake.key_arn]
+  }
+}
+
 module "jobs" {
   source = "../service-account-role"
 
@@ -20,6 +29,8 @@ module "jobs" {
 }
 
 data "aws_iam_policy_document" "jobs" {
+  source_policy_documents = [data.aws_iam_policy_document.key.json]
+
   statement {
     sid       = "ReadAndWriteTheLake"
     actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
@@ -37,12 +48,6 @@ data "aws_iam_policy_document" "jobs" {
     actions   = ["s3:ListBucket"]
     resources = [var.lake.arn]
   }
-
-  statement {
-    sid       = "UseTheLakesKey"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [var.lake.key_arn]
-  }
 }
 
 module "mlflow" {
@@ -56,6 +61,8 @@ module "mlflow" {
 }
 
 data "aws_iam_policy_document" "mlflow" {
+  source_policy_documents = [data.aws_iam_policy_document.key.json]
+
   statement {
     sid       = "ReadAndWriteArtifacts"
     actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
@@ -73,12 +80,6 @@ data "aws_iam_policy_document" "mlflow" {
       values   = ["mlflow", "mlflow/*"]
     }
   }
-
-  statement {
-    sid       = "UseTheLakesKey"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [var.lake.key_arn]
-  }
 }
 
 # A deploy runs in the cluster and keeps its records in the lake.
@@ -93,6 +94,8 @@ module "deploys" {
 }
 
 data "aws_iam_policy_document" "deploys" {
+  source_policy_documents = [data.aws_iam_policy_document.key.json]
+
   statement {
     sid       = "ReadAndWriteRecordsOfDeploys"
     actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
@@ -104,11 +107,5 @@ data "aws_iam_policy_document" "deploys" {
     sid       = "FindRecordsOfDeploys"
     actions   = ["s3:ListBucket"]
     resources = [var.lake.arn]
-  }
-
-  statement {
-    sid       = "UseTheLakesKey"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [var.lake.key_arn]
   }
 }
