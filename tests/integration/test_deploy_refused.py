@@ -1,6 +1,5 @@
 """What a deploy refuses, each with a sentence, and with nothing touched."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from ops.deploy import NotDeployed, records
 from ops.s3_servers import free_ports
 from tests.integration.deploy_project import NIGHTLY, Project, entry, project, server
 from tests.integration.servers import at
+from tests.platform import supply_chain
 
 
 @pytest.fixture(scope="module")
@@ -106,40 +106,23 @@ def test_a_server_that_is_away_is_told_before_anything_is_touched(
     assert nothing_happened(own, objects)
 
 
-def docker(*argv: str) -> str:
-    return subprocess.run(["docker", *argv], check=True, capture_output=True, text=True).stdout.strip()
+@pytest.fixture(scope="module")
+def prefix() -> Iterator[str]:
+    """What references to a registry on loopback begin with."""
+    with supply_chain.registry(supply_chain.require_docker()) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A registry on loopback, with the image `one:1` in it."""
-    if not shutil.which("docker") or subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
-        pytest.skip("there is no docker whose engine answers")
-    if subprocess.run(["docker", "image", "inspect", "registry:3"], capture_output=True, check=False).returncode:
-        try:
-            docker("pull", "--quiet", "registry:3")
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"the image registry:3 is not here and cannot be pulled: {error.stderr.strip()[-200:]}")
-    (port,) = free_ports(1)
-    container = docker("run", "--detach", "--rm", f"--publish=127.0.0.1:{port}:5000", "registry:3")
-    try:
-        yield f"localhost:{port}"
-    finally:
-        docker("rm", "--force", container)
-
-
-@pytest.fixture(scope="module")
-def image(address: str) -> str:
-    reference = f"{address}/trainyard/flows:one"
-    subprocess.run(
-        ["docker", "build", "--quiet", f"--tag={reference}", "-"],
-        input="FROM scratch\nLABEL a=b\n",
-        check=True,
-        text=True,
-        capture_output=True,
-    )
-    docker("push", "--quiet", reference)
-    docker("rmi", "--force", reference)
+def image(prefix: str) -> str:
+    """An image that the registry alone has."""
+    reference = f"{prefix}/flows:one"
+    for argv, given in (
+        (["build", "--quiet", f"--tag={reference}", "-"], "FROM scratch\nLABEL a=b\n"),
+        (["push", "--quiet", reference], ""),
+        (["rmi", "--force", reference], ""),
+    ):
+        subprocess.run(["docker", *argv], input=given, check=True, text=True, capture_output=True)
     return reference
 
 
@@ -155,13 +138,13 @@ def test_an_image_is_deployed_by_the_digest_that_its_registry_has(own: Project, 
     assert registry.pinned(images.engine(), pinned) == pinned
 
 
-def test_an_image_that_is_in_no_registry_is_refused(own: Project, address: str, image: str) -> None:
+def test_an_image_that_is_in_no_registry_is_refused(own: Project, prefix: str, image: str) -> None:
     objects = set(own.lake.keys())
 
     with pytest.raises(NotDeployed, match=r"the registry has no image .*flows:two. Build and push it first"):
         own.deploy(image=image.replace(":one", ":two"), trust_image=False)
     with pytest.raises(NotDeployed, match=r"the registry has no image .*other:one"):
-        own.deploy(image=f"{address}/other:one", trust_image=False)
+        own.deploy(image=f"{prefix}/other:one", trust_image=False)
 
     assert nothing_happened(own, objects)
 

@@ -39,7 +39,11 @@ def require_docker() -> str:
 
 @contextmanager
 def registry(docker: str) -> Iterator[str]:
-    """A registry on loopback; what references to it begin with."""
+    """A registry on loopback; what references to it begin with. Skips where its image cannot be had."""
+    if subprocess.run([docker, "image", "inspect", "registry:3"], capture_output=True, check=False).returncode:
+        pulled = subprocess.run([docker, "pull", "--quiet", "registry:3"], capture_output=True, text=True, check=False)
+        if pulled.returncode:
+            pytest.skip(f"the image registry:3 is not here and cannot be pulled: {pulled.stderr.strip()[-200:]}")
     command = [docker, "run", "--detach", "--rm", "--publish", "127.0.0.1::5000", "registry:3"]
     name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     try:
