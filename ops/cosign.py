@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.ml.errors import TrainyardError
+from ops.command import last_line
 
 ISSUER = "https://token.actions.githubusercontent.com"
 NOTHING = {
@@ -93,4 +94,4 @@ class Cosign:
 def _said(text: str) -> str:
     """The first of cosign's errors: it repeats itself."""
     errors = [line.partition(":")[2].strip() for line in text.splitlines() if line.lower().startswith("error")]
-    return errors[0] if errors else (text.strip().splitlines() or ["no word why"])[-1]
+    return errors[0] if errors else last_line(text)

@@ -9,6 +9,7 @@ import boto3
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ops.command import says_errors
 from ops.environment import here
 from ops.terraform import TerraformError, outputs
 
@@ -38,13 +39,10 @@ def _secret(user: str, login: Mapping[str, str]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(login)}
 
 
+@says_errors
 def main() -> int:
     """Print the Secrets for kubectl to make; an error is a sentence and exit status 1."""
-    try:
-        print(yaml.safe_dump(manifest(read(outputs(here().root)))), end="")
-    except TerraformError as error:
-        print(f"trainyard: {error}", file=sys.stderr)
-        return 1
+    print(yaml.safe_dump(manifest(read(outputs(here().root)))), end="")
     return 0
 
 

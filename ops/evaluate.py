@@ -20,6 +20,7 @@ from flows.ml.errors import TrainyardError
 from flows.ml.evaluation import Contender
 from flows.ml.features import Floats
 from ops import evaluation_table, revisions, summary, trial
+from ops.command import says_errors
 from ops.environment import here
 
 MONTHS = "examples/tlc"
@@ -80,16 +81,13 @@ def report(root: Path, wanted: str) -> str:
     return "\n".join(pages)
 
 
+@says_errors
 def main() -> int:
     """Print the report and add it to the job's summary; an error is a sentence on standard error and status 1."""
     parser = argparse.ArgumentParser(prog="python -m ops.evaluate", description=__doc__)
     parser.add_argument("--base", default="", help=f"the revision to compare with (default: where {revisions.MAIN} is)")
     given = parser.parse_args()
-    try:
-        page = report(here().root, given.base)
-    except TrainyardError as error:
-        sys.stderr.write(f"trainyard: {error}\n")
-        return 1
+    page = report(here().root, given.base)
     print(page)
     summary.add(page)
     return 0

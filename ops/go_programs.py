@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from flows.ml.errors import TrainyardError
+from ops.command import last_line
 
 MINUTE = 60
 
@@ -143,8 +144,7 @@ def run(command: Sequence[str], env: Mapping[str, str], timeout: float) -> None:
     """Run a command to its end. Raises ``Failed`` with its last words."""
     done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=timeout)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "no word why").splitlines()
-        raise Failed(f"{Path(command[0]).name} says {said[-1].strip()}")
+        raise Failed(f"{Path(command[0]).name} says {last_line(done.stderr, done.stdout)}")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from flows.ml.errors import TrainyardError
 from ops import image_facts
+from ops.command import last_line, say, says_errors
 from ops.environment import Place, here, revision
 
 DOCKERFILE = "docker/Dockerfile"
@@ -73,8 +74,9 @@ def engine() -> str:
         raise ImageError("there is no docker on PATH: install Docker, then run this again.")
     answer = subprocess.run([docker, "version"], capture_output=True, text=True, check=False)
     if answer.returncode:
-        said = (answer.stderr.strip() or "no word why").splitlines()[-1]
-        raise ImageError(f"Docker's engine does not answer ({said}). Start it, then run this again.")
+        raise ImageError(
+            f"Docker's engine does not answer ({last_line(answer.stderr)}). Start it, then run this again."
+        )
     return docker
 
 
@@ -150,6 +152,7 @@ def source(root: Path) -> str:
     return f"https://{address[1]}/{address[2]}" if address else "unknown"
 
 
+@says_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build what is missing and print the images with their weight, or with ``--tags`` their references alone."""
     parser = argparse.ArgumentParser(prog="python -m ops.images", description=__doc__)
@@ -160,13 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.tags:
         print("\n".join(f"{image.name}={image.reference}" for image in wanted))
         return 0
-    try:
-        build(here().root, wanted, lambda line: print(line, file=sys.stderr, flush=True))
-        for line in table(here(), wanted):
-            print(line, flush=True)
-    except ImageError as error:
-        print(f"trainyard: {error}", file=sys.stderr)
-        return 1
+    build(here().root, wanted, say)
+    for line in table(here(), wanted):
+        print(line, flush=True)
     return 0
 
 

@@ -18,6 +18,7 @@ import httpx
 
 from flows.ml.errors import TrainyardError
 from ops import images, sbom_diff
+from ops.command import last_line, says_errors
 from ops.environment import Place, here
 
 BRANCH = "refresh"
@@ -48,7 +49,7 @@ def refresh(root: Path, today: date) -> None:
         text=True,
     )
     if done.returncode:
-        raise NotRefreshed(f"the locks cannot be compiled: {_last(done.stderr)}")
+        raise NotRefreshed(f"the locks cannot be compiled: {last_line(done.stderr)}")
     base.write_text(dated, "utf-8")
 
 
@@ -121,28 +122,21 @@ def _git(root: Path, environment: Mapping[str, str], *argv: str) -> str:
         told |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     done = subprocess.run(["git", "-C", root, *argv], env={**os.environ, **told}, capture_output=True, text=True)
     if done.returncode:
-        raise NotRefreshed(f"git {argv[0]} says: {_last(done.stderr)}")
+        raise NotRefreshed(f"git {argv[0]} says: {last_line(done.stderr)}")
     return done.stdout
 
 
-def _last(text: str) -> str:
-    return (text.strip().splitlines() or ["no word why"])[-1]
-
-
+@says_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Refresh, or publish what was refreshed; an error is a sentence on standard error and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m ops.refresh", description=__doc__)
     parser.add_argument("--pull-request", action="store_true", help="push what changed and open its pull request")
     given = parser.parse_args(arguments)
-    try:
-        if given.pull_request:
-            print(publish(here().root, os.environ))
-        else:
-            refresh(here().root, datetime.now(UTC).date())
-            print(sbom_diff.report(here().root, "HEAD"))
-    except TrainyardError as error:
-        sys.stderr.write(f"trainyard: {error}\n")
-        return 1
+    if given.pull_request:
+        print(publish(here().root, os.environ))
+    else:
+        refresh(here().root, datetime.now(UTC).date())
+        print(sbom_diff.report(here().root, "HEAD"))
     return 0
 
 

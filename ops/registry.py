@@ -14,8 +14,9 @@ from pathlib import Path
 
 from flows.ml.errors import TrainyardError
 from ops import images, summary
+from ops.command import last_line, say, says_errors
 from ops.environment import Place, here
-from ops.images import Image, ImageError
+from ops.images import Image
 
 PATIENCE = 60.0
 """Seconds a registry may take to say what it has."""
@@ -122,8 +123,7 @@ def _refused(reference: str, said: str) -> RegistryError:
 
 
 def _last(text: str) -> str:
-    lines = [line.strip().removeprefix("ERROR: ") for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no word why"
+    return last_line(text).removeprefix("ERROR: ")
 
 
 def table(stored: Sequence[Stored]) -> str:
@@ -132,17 +132,13 @@ def table(stored: Sequence[Stored]) -> str:
     return "\n".join(["| image | by digest | |", "| :-- | :-- | :-- |", *rows])
 
 
+@says_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Push what is missing; print the digests. An error is a sentence on standard error and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m ops.registry", description=__doc__)
     parser.add_argument("registry", help="what the references begin with: a host, and a path on it")
     given = parser.parse_args(arguments)
-    try:
-        wanted = images.images(here().root, given.registry)
-        stored = push(here().root, wanted, lambda line: print(line, file=sys.stderr, flush=True))
-    except (RegistryError, ImageError) as error:
-        sys.stderr.write(f"trainyard: {error}\n")
-        return 1
+    stored = push(here().root, images.images(here().root, given.registry), say)
     print("\n".join(f"{one.name}={one.pinned}" for one in stored))
     summary.outputs({one.name: one.pinned for one in stored})
     summary.add(f"## Images\n\n{table(stored)}")

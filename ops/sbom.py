@@ -20,6 +20,7 @@ from packageurl import PackageURL
 
 from flows.ml.errors import TrainyardError
 from ops import images, inventory
+from ops.command import last_line, says_errors
 from ops.environment import Place, here
 from ops.image_facts import CONFINED
 
@@ -51,8 +52,9 @@ def as_json(bom: Bom) -> str:
 def _installed(command: Sequence[str], *asked: str) -> dict[str, list[dict[str, str]]]:
     done = subprocess.run([*command, _SCRIPT.read_text("utf-8"), *asked], capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr.strip() or "no word why").splitlines()[-1]
-        raise NotListed(f"what is installed could not be read ({said}). Build or pull it first: make images.")
+        raise NotListed(
+            f"what is installed could not be read ({last_line(done.stderr)}). Build or pull it first: make images."
+        )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -91,16 +93,13 @@ def write(place: Place, name: str, bom: Bom) -> Path:
     return path
 
 
+@says_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the one asked for and say where; an error is a sentence on standard error and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m ops.sbom", description=__doc__)
     parser.add_argument("--image", default="", help="an image the engine has (default: the environment)")
     given = parser.parse_args(arguments)
-    try:
-        bom = of_image(images.engine(), given.image) if given.image else of_environment()
-    except TrainyardError as error:
-        sys.stderr.write(f"trainyard: {error}\n")
-        return 1
+    bom = of_image(images.engine(), given.image) if given.image else of_environment()
     name = given.image.rpartition("/")[2].replace(":", "-") or "environment"
     print(f"{len(bom.components)} packages in {write(here(), name, bom)}")
     return 0

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flows.ml.errors import TrainyardError
 from ops import images, revisions, summary
+from ops.command import says_errors
 from ops.environment import here
 
 LOCKS = {
@@ -68,16 +68,13 @@ def _stands_on(base_lock: str) -> str:
     return ", ".join(line.partition("=")[2] for line in base_lock.splitlines() if re.match(r"[A-Z_]+=", line))
 
 
+@says_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the changes and add them to the job's summary; an error is a sentence and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m ops.sbom_diff", description=__doc__)
     parser.add_argument("--base", default="", help=f"the revision to compare with (default: where {revisions.MAIN} is)")
     given = parser.parse_args(arguments)
-    try:
-        found = report(here().root, given.base)
-    except TrainyardError as error:
-        sys.stderr.write(f"trainyard: {error}\n")
-        return 1
+    found = report(here().root, given.base)
     print(found)
     summary.add(found)
     return 0

@@ -16,6 +16,7 @@ from typing import Any
 
 from flows.ml.errors import TrainyardError
 from ops import go_programs, images, summary
+from ops.command import last_line, say, says_errors
 from ops.environment import here
 from ops.images import Image
 
@@ -91,30 +92,23 @@ def page(found: Sequence[Hole]) -> str:
 def _run(command: Sequence[str], good: Sequence[int]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in good:
-        said = (done.stderr.strip() or done.stdout.strip() or "no word why").splitlines()[-1]
+        said = last_line(done.stderr, done.stdout)
         raise NotScanned(f"{Path(command[0]).name} says {said}. Where it reaches no OSV database, run this later.")
     return done.stdout
 
 
+@says_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Scan the images of the checkout, building what is missing; status 1 where a hole has a fix, or on an error."""
     parser = argparse.ArgumentParser(prog="python -m ops.scan", description=__doc__)
     parser.parse_args(arguments)
-    try:
-        wanted = images.images(here().root)
-        images.build(here().root, wanted, _say)
-        scanner = go_programs.find(go_programs.OSV_SCANNER, go_programs.cache_folder(), _say)
-        found = [hole for image in wanted for hole in scan(scanner, images.engine(), image)]
-    except TrainyardError as error:
-        sys.stderr.write(f"trainyard: {error}\n")
-        return 1
+    wanted = images.images(here().root)
+    images.build(here().root, wanted, say)
+    scanner = go_programs.find(go_programs.OSV_SCANNER, go_programs.cache_folder(), say)
+    found = [hole for image in wanted for hole in scan(scanner, images.engine(), image)]
     print(page(found))
     summary.add(page(found))
     return 1 if any(hole.fixed for hole in found) else 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

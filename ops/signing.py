@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.ml.errors import TrainyardError
 from ops import go_programs, images, provenance, registry, sbom, summary
+from ops.command import say, says_errors
 from ops.cosign import Cosign, NotSigned, NotVerified
 from ops.environment import here
 
@@ -83,18 +83,14 @@ def _told(pinned: str, stated: Sequence[dict[str, Any]]) -> str:
 
 def _run(given: argparse.Namespace) -> list[str]:
     root = here().root
-    program = go_programs.find(go_programs.COSIGN, go_programs.cache_folder(), _say)
+    program = go_programs.find(go_programs.COSIGN, go_programs.cache_folder(), say)
     cosign = Cosign(program, given.key, given.repository or images.source(root))
     if given.verb == "sign":
-        return sign(root, given.registry, cosign, given.public_key, _say)
+        return sign(root, given.registry, cosign, given.public_key, say)
     if given.image:
         pinned = registry.pinned(images.engine(), given.image)
         return [_told(pinned, verify(pinned, cosign))]
     return verify_own(root, given.registry, cosign)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,16 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Sign or verify; an error is a sentence on standard error and exit status 1."""
     given = _parser().parse_args(arguments)
-    try:
-        if not (given.registry or given.image):
-            raise NotVerified("neither REGISTRY nor IMAGE is given: say which images, e.g. REGISTRY=<host>/<path>.")
-        lines = _run(given)
-    except TrainyardError as error:
-        sys.stderr.write(f"trainyard: {error}\n")
-        return 1
+    if not (given.registry or given.image):
+        raise NotVerified("neither REGISTRY nor IMAGE is given: say which images, e.g. REGISTRY=<host>/<path>.")
+    lines = _run(given)
     print("\n".join(lines))
     summary.add(
         "## Signatures\n\n" + "\n".join(f"- `{line.partition(': ')[0]}`: {line.partition(': ')[2]}" for line in lines)

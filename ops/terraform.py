@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from flows.ml.errors import TrainyardError
+from ops.command import says_errors
 from ops.environment import here
 from ops.images import images
 
@@ -77,13 +78,10 @@ def write(root: Path) -> Path:
     return path
 
 
+@says_errors
 def main() -> int:
     """Write the values file and print where it is; an error is a sentence and exit status 1."""
-    try:
-        print(write(here().root))
-    except TerraformError as error:
-        print(f"trainyard: {error}", file=sys.stderr)
-        return 1
+    print(write(here().root))
     return 0
 
 

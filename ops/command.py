@@ -1,0 +1,32 @@
+"""What the commands of ``ops`` share: how they end on a named error, and what they repeat of programs they ran."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+from flows.ml.errors import TrainyardError
+
+
+def says_errors[**P](main: Callable[P, int]) -> Callable[P, int]:
+    """A command that tells a named error as a sentence on standard error, and ends with exit status 1."""
+
+    @functools.wraps(main)
+    def command(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except TrainyardError as error:
+            sys.stderr.write(f"trainyard: {error}\n")
+            return 1
+
+    return command
+
+
+def say(line: str) -> None:
+    """Tell whoever waits, on standard error: standard output holds the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def last_line(*texts: str) -> str:
+    """The last line of the first text that says something: of standard error, then of standard output."""
+    lines = next((found for text in texts if (found := text.strip().splitlines())), ["no word why"])
+    return lines[-1].strip()

@@ -1,0 +1,38 @@
+"""What the commands of ``ops`` share."""
+
+import pytest
+
+from flows.ml.errors import TrainyardError
+from ops.command import last_line, says_errors
+
+
+def test_a_named_error_is_a_sentence_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    @says_errors
+    def command(status: int) -> int:
+        if status:
+            raise TrainyardError("it is not there. Put it there.")
+        return status
+
+    assert (command(0), command(1)) == (0, 1)
+    assert capsys.readouterr().err == "trainyard: it is not there. Put it there.\n"
+
+
+def test_another_error_is_not_hidden() -> None:
+    @says_errors
+    def command() -> int:
+        raise ValueError("a fault of ours")
+
+    with pytest.raises(ValueError, match="a fault of ours"):
+        command()
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        (("one\n two \n\n", "three"), "two"),
+        (("\n", "three\n"), "three"),
+        (("", " "), "no word why"),
+    ],
+)
+def test_the_last_line_is_that_of_the_first_text_that_says_something(texts: tuple[str, ...], line: str) -> None:
+    assert last_line(*texts) == line
