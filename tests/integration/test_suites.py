@@ -44,11 +44,10 @@ def test_it_passes_where_every_suite_does_and_prints_their_counts(root, monkeypa
     [
         (FAILS, ["1", "0", "1", "0"]),
         (PASSES + FAILS.replace("test_it", "test_other"), ["2", "1", "1", "0"]),
-        (SKIPS, ["1", "0", "0", "1"]),
         (BROKEN, ["1", "0", "1", "0"]),
         ("", ["0", "0", "0", "0"]),
     ],
-    ids=["failing", "partly failing", "wholly skipped", "not importable", "empty"],
+    ids=["failing", "partly failing", "not importable", "empty"],
 )
 def test_a_suite_that_does_not_pass_is_marked_and_counted(root, monkeypatch, capsys, text, counts) -> None:
     status = run(root, monkeypatch, "one", one=text)
@@ -57,6 +56,19 @@ def test_a_suite_that_does_not_pass_is_marked_and_counted(root, monkeypatch, cap
     assert status == 1
     assert line[1:5] == counts
     assert line[-1] == "FAILED"
+
+
+def test_a_suite_that_cannot_run_at_all_is_named_with_its_reason_and_fails_only_a_strict_run(
+    root, monkeypatch, capfd
+) -> None:
+    lenient = run(root, monkeypatch, "one", one=SKIPS)
+    told = capfd.readouterr().out
+
+    strict = run(root, monkeypatch, "one", "--strict", one=SKIPS)
+
+    assert (lenient, strict) == (0, 1)
+    assert "there is no docker" in told
+    assert told.splitlines()[-1].endswith("not run: see above")
 
 
 def test_an_optional_suite_that_cannot_run_at_all_passes_and_its_reason_is_printed(root, monkeypatch, capfd) -> None:
