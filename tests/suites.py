@@ -21,7 +21,11 @@ SUITES = {
 }
 OPTIONAL = {"browser"}
 """What CI passes without, on a machine that takes no pictures."""
-OPTIONS = {"unit": ("-n", "2"), "integration": ("-n", "2", "--dist", "loadfile")}
+OPTIONS = {
+    "unit": ("-n", "2"),
+    "integration": ("-n", "2", "--dist", "loadfile"),
+    "cluster": ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"),  # tests/cluster/lanes.py
+}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 
@@ -28,11 +28,12 @@ def demo(place: Cluster, root: Path, step: Step) -> Access:
     return found
 
 
-def run(place: Cluster, root: Path, found: Access) -> int:
-    """The months, one after the other; the exit status of the demo."""
+def run(place: Cluster, root: Path, found: Access, output: IO[str] | None = None) -> int:
+    """The months, one after the other; the exit status of the demo, which prints to ``output`` where there is one."""
     source = f"s3://{found.bucket}/{FOLDER}/green_tripdata_{{month}}.parquet"
     given = ("--deployment", DEPLOYMENT, "--source", source, "--logs", LOGS)
-    return subprocess.call([sys.executable, "-m", "ops.demo", *given], env=found.environment(place, root), cwd=root)
+    command, env = [sys.executable, "-m", "ops.demo", *given], found.environment(place, root)
+    return subprocess.call(command, env=env, cwd=root, stdout=output, stderr=output)
 
 
 def publish(found: Access, root: Path) -> None:

@@ -1,13 +1,14 @@
 """One kind cluster for the whole suite, with the platform of HEAD on it, made as ``make kind-up`` makes it.
 
-It is removed at the end. With KEEP_CLUSTER=1 it stays, and the next session with it upgrades that one: for whoever
-writes tests. When a test fails, logs and events of everything are kept in a folder of its module below
+Where pytest has several workers, the first makes it and the last removes it. With KEEP_CLUSTER=1 it stays, and the next
+session with it upgrades that one: for whoever writes tests. When a test fails, logs and events of everything are kept in a folder of its module below
 ``.trainyard/tests/cluster``.
 """
 
 import os
 import shutil
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -16,11 +17,13 @@ from unittest import mock
 import pytest
 from prefect.client.schemas.actions import WorkPoolUpdate
 
+from ops.kind import access, tools
 from ops.kind import cluster as kind
-from ops.kind import tools
 from ops.kind.cluster import Cluster
+from ops.kind.deploy import deploy
 from ops.kind.up import up
-from tests.cluster import faults
+from tests.cluster import faults, lanes, scenarios, sharing
+from tests.cluster.faults import Again, How
 from tests.cluster.platform import TRAP, Platform, keep_evidence, steps
 from tests.integration.servers import at
 
@@ -28,18 +31,22 @@ ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / ".trainyard" / "tests" / "cluster"
 PLACE = pytest.StashKey[Cluster]()
 KEPT = pytest.StashKey[set[Path]]()
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+"""Whether this is one of several processes of the suite."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A machine without the tools skips the suite, with the reason. The main job comes first, on a lake of its own."""
-    items.sort(key=lambda item: item.path.name != "test_main_job.py")
+    """Lay the suite's tests in lanes. A machine without the tools skips them, with the reason."""
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    others = [item for item in items if item not in ours]
+    lanes.arrange(ours)
+    items[:] = [*others, *ours]
     try:
         tools.require()
     except tools.ToolMissing as missing:
         reason = str(missing).replace("\n", " ")
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason=reason))
+        for item in ours:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +56,7 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
     def say(line: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(line, flush=True)
+            print(line, flush=True, file=sys.stderr if WORKER else sys.stdout)  # a worker's output is not shown
 
     return say
 
@@ -79,18 +86,25 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory, users_kubeconfig: Path) -> Iterator[Cluster]:
-    """The suite's cluster by name and state folder, not made yet; gone at the end."""
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this session that all its processes have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if WORKER else own
+
+
+@pytest.fixture(scope="session")
+def place(common: Path, users_kubeconfig: Path) -> Iterator[Cluster]:
+    """The suite's cluster by name and state folder, not made yet; gone when the last process is done with it."""
     name = f"{kind.of(ROOT).name}-tests"
-    shutil.rmtree(EVIDENCE, ignore_errors=True)
     if os.environ.get("KEEP_CLUSTER"):
         yield kind.of(ROOT, name, EVIDENCE.with_name("cluster-state"))
         return
-    found = kind.of(ROOT, name, tmp_path_factory.mktemp("kind"))
-    kind.delete(found)
-    yield found
-    kind.delete(found)
-    shutil.rmtree(found.state, ignore_errors=True)
+    found = kind.of(ROOT, name, common / "kind")
+    with sharing.used(common / "cluster.users") as last:
+        yield found
+        if last():
+            kind.delete(found)
+            shutil.rmtree(found.state, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -107,21 +121,40 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def cluster(
-    place: Cluster, clone: Path, say: Callable[[str], None], request: pytest.FixtureRequest
+    place: Cluster, clone: Path, common: Path, say: Callable[[str], None], request: pytest.FixtureRequest
 ) -> Iterator[Platform]:
     """The platform on the suite's cluster, HEAD deployed; the environment of this process leads to it."""
     request.config.stash[PLACE] = place
-    access = up(place, clone, steps(say), say)
-    with at(access.environment(place, clone)):
-        made = Platform(place, clone, access)
-        made.deploy()
-        yield made
+    with sharing.once(common / "cluster.made") as first:
+        if first:
+            _make(place, clone, say)
+    found = access.find(place)
+    with at(found.environment(place, clone)):
+        yield Platform(place, clone, found)
+
+
+def _make(place: Cluster, clone: Path, say: Callable[[str], None]) -> None:
+    shutil.rmtree(EVIDENCE, ignore_errors=True)
+    if not os.environ.get("KEEP_CLUSTER"):
+        kind.delete(place)
+    up(place, clone, steps(say), say)
+    # What these reserve and do not use is room for installations beside the platform, on a node of two cores.
+    for name in ("deployment/coredns", "daemonset/kindnet"):
+        place.kubectl("set", "resources", name, "--requests=cpu=10m", namespace="kube-system")
+    deploy(place, clone)
+
+
+@pytest.fixture
+def undisturbed(cluster: Platform) -> Iterator[None]:
+    """The whole platform is there while the test lasts: those that take a part of it away wait."""
+    with cluster.undisturbed():
+        yield
 
 
 MODELS = (
     *("pod-deleted", "pod-killed", "out-of-memory", "deadline", "put-back"),
     *("no-image", "no-room", "worker-killed", "job-lost", "api-restarted", "mlflow-away"),
-    *("cancelled-unstarted", "cancelled-hanging"),
+    *("cancelled-unstarted", "cancelled-hanging", "same-moment"),
 )
 """A model for each fault, so that their runs do not meet."""
 
@@ -141,3 +174,24 @@ def lab(
     text = faults.table(made.ended)
     EVIDENCE.with_name("cluster-faults.md").write_text(text)
     say(f"\n{text}")
+
+
+@pytest.fixture(scope="session")
+def never_started(lab: faults.Lab) -> Iterator[How]:
+    """Runs whose pods never start. They wait for minutes, so they begin with the session."""
+    with faults.begun(lab, scenarios.NEVER_STARTED) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def lost_pods(lab: faults.Lab) -> Iterator[How]:
+    """Runs whose pods are lost, begun when no part of the platform is taken away any more."""
+    with faults.begun(lab, scenarios.PODS) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def lost_pods_again(lab: faults.Lab, lost_pods: How) -> Iterator[Again]:
+    """The same runs once more."""
+    with faults.begun_again(lab, dict.fromkeys(scenarios.PODS, lost_pods)) as found:
+        yield found

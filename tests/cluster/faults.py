@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +183,36 @@ class Lab:
         }
 
 
+How = Callable[[str], Ended]
+"""How the run of a scenario ended, by its name."""
+Again = Callable[[str], tuple[str, dict[str, Any]]]
+"""How the same run ended that was started once more after a scenario, and what the two left."""
+
+
 @contextmanager
 def at_once[T](calls: Mapping[str, Callable[[], T]]) -> Iterator[Callable[[str], T]]:
     """Calls under way at once, in threads; gives what waits for the end of one, and returns or raises as it did."""
     with ThreadPoolExecutor(len(calls)) as pool:
         under_way = {name: pool.submit(copy_context().run, call) for name, call in calls.items()}
         yield lambda name: under_way[name].result()
+
+
+@contextmanager
+def begun(lab: Lab, scenarios: Mapping[str, Callable[[Lab], Ended]]) -> Iterator[How]:
+    """Scenarios under way at once."""
+    with at_once({name: partial(scenario, lab) for name, scenario in scenarios.items()}) as found:
+        yield found
+
+
+@contextmanager
+def begun_again(lab: Lab, sources: Mapping[str, How]) -> Iterator[Again]:
+    """The same runs once more, each as soon as the first has ended; by the name of the scenario, and who knows it."""
+
+    def rerun(name: str) -> tuple[str, dict[str, Any]]:
+        return lab.again(sources[name](name))
+
+    with at_once({name: partial(rerun, name) for name in sources}) as found:
+        yield found
 
 
 def prepare(platform: Platform, models: Iterable[str], folder: Path) -> Lab:

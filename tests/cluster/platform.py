@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ops.kind.access import Access
 from ops.kind.cluster import Cluster
 from ops.kind.steps import Step
 from ops.kind.tools import CommandFailed
+from tests.cluster import sharing
 
 TRAP = "{this: is no kubeconfig\n"
 """What the user's kubeconfig is in this suite: whoever reads it fails."""
@@ -70,6 +71,23 @@ class Platform:
     def source(self) -> str:
         """Where flow runs find the months of ``examples/tlc``, with ``{month}`` to fill in."""
         return f"s3://{self.access.bucket}/examples/tlc/green_tripdata_{{month}}.parquet"
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """The whole platform is there meanwhile, for those who are beside its own lane."""
+        return sharing.undisturbed(self._disturbance)
+
+    @contextmanager
+    def disturbing(self) -> Iterator[None]:
+        """A part of the platform may be away meanwhile: nobody beside its lane relies on it until it is whole again."""
+        with sharing.disturbing(self._disturbance):
+            try:
+                yield
+            finally:
+                self.kubectl("rollout", "status", "deployments", "--timeout=180s")
+
+    @property
+    def _disturbance(self) -> Path:
+        return self.place.state / "disturbance.lock"
 
     def deploy(self, *, unless_deployed: bool = False) -> str:
         """What ``make kind-deploy`` does with the clone."""

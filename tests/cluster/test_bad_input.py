@@ -13,7 +13,7 @@ from tests.cluster import old_databases
 from tests.cluster.platform import Platform
 from tests.cluster.release import HelmRefused, Release, namespace, release
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)  # it may be the first of its worker, which waits for the cluster
 
 SAID = 150.0
 """Seconds until something says what is wrong, with nine installations on two cores at once."""
@@ -218,7 +218,7 @@ def test_helm_test_says_what_is_wrong_where_no_run_can_be_started(
     assert "Traceback" not in str(failed.value)
 
 
-def test_helm_tests_run_says_what_does_not_work(cluster: Platform) -> None:
+def test_helm_tests_run_says_what_does_not_work(cluster: Platform, undisturbed: None) -> None:
     runs = {
         what: cluster.start("smoke/platform", job_variables={"env": env, "cpu_request": "20m"})
         for what, (env, _) in NO_RUN.items()

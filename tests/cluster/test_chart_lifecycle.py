@@ -87,7 +87,7 @@ def reinstalled(upgraded: Installed, say: Callable[[str], None]) -> Reinstalled:
     return Reinstalled(made, upgraded.before, seconds, left, ends)
 
 
-def test_an_installation_that_is_waited_for_comes_up(cluster: Platform) -> None:
+def test_an_installation_that_is_waited_for_comes_up(cluster: Platform, undisturbed: None) -> None:
     revisions = json.loads(cluster.place.helm("history", "trainyard", "--output=json"))
 
     assert {each["status"] for each in revisions} <= {
@@ -110,7 +110,7 @@ def test_an_upgrade_to_the_chart_that_is_there_changes_nothing(upgraded: Install
     assert upgrade(upgraded.release) == "Nothing to change: release life has this chart and these values"
 
 
-def test_helm_test_proves_the_platform_by_a_run(upgraded: Installed) -> None:
+def test_helm_test_proves_the_platform_by_a_run(upgraded: Installed, undisturbed: None) -> None:
     said = upgraded.release.helm("test", "--logs", "--timeout=3m")
 
     assert "ended Completed: bucket trainyard keeps objects; MLflow holds 1 models; git://git.trainyard.svc/" in said
@@ -166,7 +166,7 @@ def test_an_installation_that_is_not_waited_for_comes_up_on_the_volumes_and_pass
 
 
 def test_the_idle_platform_takes_no_more_memory_than_a_laptop_has(
-    cluster: Platform, say: Callable[[str], None]
+    cluster: Platform, undisturbed: None, say: Callable[[str], None]
 ) -> None:
     (node,) = cluster.get("nodes")
     stats = json.loads(cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"))
@@ -184,7 +184,9 @@ def test_the_idle_platform_takes_no_more_memory_than_a_laptop_has(
     assert sum(taken.values()) <= IDLE * 1024
 
 
-def test_the_namespace_refuses_a_privileged_pod_and_has_refused_none_of_the_platforms(cluster: Platform) -> None:
+def test_the_namespace_refuses_a_privileged_pod_and_has_refused_none_of_the_platforms(
+    cluster: Platform, undisturbed: None
+) -> None:
     privileged = {"name": "root", "image": "debian:trixie-slim", "securityContext": {"privileged": True}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": {"containers": [privileged]}}
     with pytest.raises(CommandFailed, match='violates PodSecurity "restricted:latest": privileged'):

@@ -85,6 +85,7 @@ class Delivery:
                 "job_variables": {
                     "image": "{{ $FLOWS_IMAGE }}",
                     "commit": "{{ $TRAINYARD_GIT_SHA }}",
+                    "cpu_request": "50m",
                     "memory": "512Mi",
                     "deadline_seconds": 1300,
                 },

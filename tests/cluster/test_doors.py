@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from tests.cluster.platform import Platform
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("undisturbed")]
 
 MODELS = "/api/2.0/mlflow/registered-models/search?max_results=1"
 EXPERIMENT = "/api/2.0/mlflow/experiments/create"

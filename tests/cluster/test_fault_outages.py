@@ -2,84 +2,60 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
 
 import pytest
 
 from ops.kind.tools import CommandFailed
-from tests.cluster.faults import DONE, EVERY, START, Ended, Lab, at_once
+from tests.cluster.faults import DONE, EVERY, START, Again, How, Lab, at_once, begun_again
+from tests.cluster.scenarios import NEVER_STARTED
 
 pytestmark = pytest.mark.timeout(1200)
 
-PENDING = 330.0
-"""Seconds within which a run is closed whose pod does not start: 240 (prefect.pendingSeconds of the laptop's values)
-and the time that a busy machine takes."""
 SILENCE = 240.0
 """Seconds within which a run is closed whose Job was lost: it was heard of at most 30 s before, may be silent for 120
 (prefect.silenceSeconds), and a busy machine takes its time."""
 AWAY = 60.0
 """Seconds that MLflow is away after a training has ended."""
-
-How = Callable[[str], Ended]
-Again = Callable[[str], tuple[str, dict[str, Any]]]
-
-
-def no_image(lab: Lab) -> Ended:
-    run = lab.start("no-image", image="trainyard/flows:is-not-there")
-    return lab.end("image tag that does not exist", run, PENDING)
-
-
-def no_room(lab: Lab) -> Ended:
-    run = lab.start("no-room", cpu_request="900", cpu_limit="900")
-    return lab.end("request that no node has room for", run, PENDING)
+LEFT_ALONE = ("worker killed", "job lost")
+"""Runs that no worker looked after for a while."""
 
 
 @pytest.fixture(scope="module")
-def unstarted(lab: Lab) -> Iterator[How]:
-    """Runs whose pods never start. They wait while the other faults are made."""
-    with at_once({"no image": partial(no_image, lab), "no room": partial(no_room, lab)}) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def without_worker(lab: Lab, unstarted: How) -> Iterator[How]:
+def without_worker(lab: Lab, never_started: How) -> Iterator[How]:
     """Two runs in training while the worker is told to stop and the next one killed.
 
     One of them loses its Job before there is a worker again.
     """
-    went_on, lost = lab.start("worker-killed", slow=1.0), lab.start("job-lost", slow=2.0)
-    _, pod = lab.training(went_on), lab.training(lost)
-    job = lab.platform.get("pod", pod)[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
-    lab.platform.kubectl("rollout", "restart", "deployment/trainyard-worker")
-    lab.platform.kubectl("rollout", "status", "deployment/trainyard-worker", "--timeout=120s")
-    with scaled_to_none(lab, "worker"):
-        kill_worker(lab)
-        lab.kill(pod)
-        lab.platform.kubectl("delete", "job", job)
-    with lab.platform.client() as client:
-        state = client.read_flow_run(went_on.id).state
-    assert state
-    assert state.is_running(), f"the worker came back too late to show anything: {state!r}"
-    scenarios = {
+    with lab.platform.disturbing():
+        went_on, lost = lab.start("worker-killed", slow=1.0), lab.start("job-lost", slow=2.0)
+        _, pod = lab.training(went_on), lab.training(lost)
+        job = lab.platform.get("pod", pod)[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+        lab.platform.kubectl("rollout", "restart", "deployment/trainyard-worker")
+        lab.platform.kubectl("rollout", "status", "deployment/trainyard-worker", "--timeout=120s")
+        with scaled_to_none(lab, "worker"):
+            kill_worker(lab)
+            lab.kill(pod)
+            lab.platform.kubectl("delete", "job", job)
+        with lab.platform.client() as client:
+            state = client.read_flow_run(went_on.id).state
+        assert state
+        assert state.is_running(), f"the worker came back too late to show anything: {state!r}"
+    ends = {
         "worker killed": partial(lab.end, "worker stopped, and the next one killed, mid-training", went_on, START),
         "job lost": partial(lab.end, "Job lost while no worker was there", lost, SILENCE),
     }
-    with at_once(scenarios) as found:
+    with at_once(ends) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def again(lab: Lab, unstarted: How, without_worker: How) -> Iterator[Again]:
+def again(lab: Lab, never_started: How, without_worker: How) -> Iterator[Again]:
     """How the same run ended that was started once more after a fault, and what the two left."""
-    sources = {"no image": unstarted, "no room": unstarted, "worker killed": without_worker, "job lost": without_worker}
-
-    def rerun(name: str) -> tuple[str, dict[str, Any]]:
-        return lab.again(sources[name](name))
-
-    with at_once({name: partial(rerun, name) for name in sources}) as found:
+    sources = {**dict.fromkeys(NEVER_STARTED, never_started), **dict.fromkeys(LEFT_ALONE, without_worker)}
+    with begun_again(lab, sources) as found:
         yield found
 
 
@@ -92,15 +68,16 @@ def test_a_run_goes_on_while_a_worker_stops_and_the_next_is_killed(lab: Lab, wit
 
 def test_mlflow_may_be_away_for_a_minute_when_training_ends(lab: Lab, without_worker: How) -> None:
     without_worker("worker killed")
-    run = lab.start("mlflow-away", slow=0.1)
-    lab.training(run)
 
     def take_away() -> None:
         with scaled_to_none(lab, "mlflow"):
             lab.await_task(run, "train ", "Completed", START)
             time.sleep(AWAY)
 
-    found = lab.end("MLflow away for a minute when training ends", run, START, take_away)
+    with lab.platform.disturbing():
+        run = lab.start("mlflow-away", slow=0.1)
+        lab.training(run)
+        found = lab.end("MLflow away for a minute when training ends", run, START, take_away)
 
     assert found.state == "Promoted"
     assert lab.again(found) == ("Unchanged", DONE)
@@ -111,14 +88,15 @@ def test_a_restart_of_the_api_costs_neither_a_run_nor_its_slot(lab: Lab) -> None
     like = lab.platform.deployment(lab.deployment)
     limit = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
     name = lab.platform.deploy_entry(lab.deployment, "faults-one-at-a-time", enforce_parameter_schema=False, **limit)
-    run = lab.start("api-restarted", slow=0.3, deployment=name)
-    lab.training(run)
-    taken = slots(lab, name)
 
     def restart() -> None:
         lab.platform.kubectl("delete", "pods", "--selector=app.kubernetes.io/component=prefect")
 
-    found = lab.end("Prefect's API restarted mid-run, with a concurrency limit", run, START, restart)
+    with lab.platform.disturbing():
+        run = lab.start("api-restarted", slow=0.3, deployment=name)
+        lab.training(run)
+        taken = slots(lab, name)
+        found = lab.end("Prefect's API restarted mid-run, with a concurrency limit", run, START, restart)
 
     assert like.concurrency_limit is None
     assert taken == 1
@@ -127,22 +105,25 @@ def test_a_restart_of_the_api_costs_neither_a_run_nor_its_slot(lab: Lab) -> None
     assert slots(lab, name) == 0
 
 
-def test_a_run_whose_job_was_lost_is_crashed_once_it_was_silent_for_long(lab: Lab, without_worker: How) -> None:
+def test_a_run_whose_job_was_lost_is_crashed_once_it_was_silent_for_long(
+    without_worker: How, lost_pods_again: Again
+) -> None:
+    """Meanwhile, with nothing taken away any more, the runs begin whose pods are lost."""
     found = without_worker("job lost")
 
     assert found.state == "Crashed"
     assert "nothing was heard of it for 120 s" in found.sentence
 
 
-def test_a_run_whose_image_does_not_exist_is_crashed_with_the_remedy(lab: Lab, unstarted: How) -> None:
-    found = unstarted("no image")
+def test_a_run_whose_image_does_not_exist_is_crashed_with_the_remedy(never_started: How) -> None:
+    found = never_started("no image")
 
     assert found.state == "Crashed"
     assert "the image cannot be pulled" in found.sentence
 
 
-def test_a_run_that_no_node_has_room_for_is_crashed_with_the_remedy(lab: Lab, unstarted: How) -> None:
-    found = unstarted("no room")
+def test_a_run_that_no_node_has_room_for_is_crashed_with_the_remedy(never_started: How) -> None:
+    found = never_started("no room")
 
     assert found.state == "Crashed"
     assert "no node has room" in found.sentence

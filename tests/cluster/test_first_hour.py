@@ -30,6 +30,8 @@ LOOKS = [
 ]
 """Blocks that look at the laptop's platform and change nothing: page, heading, what is in them."""
 NAMESPACE = "first-hour"
+SMALL = "resources: {requests: {cpu: 10m}}"
+"""What a server reserves, so that there is room beside the suite's platform."""
 CODE = "https://git.example.org/me/trainyard.git"
 ELSEWHERE = ("python -m ops.images --registry registry.example.org/trainyard\n", "for image in")
 """Lines that build and push images: they are on the node already."""
@@ -75,7 +77,9 @@ class Shell:
             "registry.example.org/": "",
             "my-bucket": NAMESPACE,
             "namespace trainyard": f"namespace {NAMESPACE}",
-            'cpuRequest: "1", cpuLimit: "4", memory: 8Gi': "cpuRequest: 100m, cpuLimit: 1, memory: 512Mi",
+            'cpuRequest: "1", cpuLimit: "4", memory: 8Gi': "cpuRequest: 10m, cpuLimit: 1, memory: 512Mi",
+            "AuthSecret: prefect-auth}": f"AuthSecret: prefect-auth, {SMALL}}}",
+            "AuthSecret: mlflow-auth}": f"AuthSecret: mlflow-auth, {SMALL}}}\nworker: {{{SMALL}}}",
             "trainyard-prefect 4200": f"trainyard-prefect {self.port}:4200",
             "127.0.0.1:4200": f"127.0.0.1:{self.port}",
         }
@@ -125,8 +129,9 @@ def shell(cluster: Platform) -> Iterator[Shell]:
 
 @pytest.fixture(scope="module")
 def installed(shell: Shell) -> str:
-    """What the commands of the installation print."""
-    return shell.run("On a Kubernetes of your own")
+    """What the commands of the installation print. Its code is that of the suite's git server."""
+    with shell.platform.undisturbed():
+        return shell.run("On a Kubernetes of your own")
 
 
 def test_the_page_installs_a_platform_whose_own_test_passes_and_deploys_to_it(installed: str) -> None:
@@ -187,14 +192,16 @@ def test_a_platform_installed_again_on_its_volumes_goes_on_where_it_was(shell: S
     assert "kept" in shell.prefect("variable ls")
 
 
+@pytest.mark.xdist_group("platform")
 @pytest.mark.parametrize(("page", "heading", "within"), LOOKS, ids=[page.stem for page, _, _ in LOOKS])
-def test_what_the_docs_look_at_on_a_laptop_is_there(shell: Shell, page: Path, heading: str, within: str) -> None:
+def test_what_the_docs_look_at_on_a_laptop_is_there(cluster: Platform, page: Path, heading: str, within: str) -> None:
     chosen = [block for block in blocks(heading, page) if within in block]
-
     # A pod that never starts has no log, and other tests may have left one.
     never = ("--selector=app.kubernetes.io/component=job", "--field-selector=status.phase=Pending")
-    shell.platform.kubectl("delete", "pods", *never)
-    printed = shell.script("".join(chosen).replace('eval "$(make -s kind-env)"\n', ""))
+
+    with cluster.disturbing():
+        cluster.kubectl("delete", "pods", *never)
+        printed = Shell(cluster, 0).script("".join(chosen).replace('eval "$(make -s kind-env)"\n', ""))
 
     assert chosen
     assert "trainyard" in printed

@@ -1,10 +1,11 @@
-"""The main job as Jobs: ingest, retrain and monthly through their deployments, and what a run's pod is made of."""
+"""The main job as Jobs, by `make kind-demo`; two retrains at one moment, schedules, and what a run's pod is made of."""
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,22 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.exceptions import ObjectNotFound
 
 from flows import models
 from flows.ml import fingerprint, judging, ledger, snapshot, training
 from flows.ml.registry import Version
 from ops.kind import demo as demonstration
 from tests.cluster import faults
-from tests.cluster.platform import POLL, Platform
+from tests.cluster.faults import DONE, START, How, Lab
+from tests.cluster.platform import POLL, Platform, steps
 
 pytestmark = pytest.mark.timeout(1500)  # the first test of a session waits for images, cluster and main job
 
 MODEL = "trip-duration"
 RETRAIN = f"retrain/{MODEL}"
-START = 30.0
+TWIN = "same-moment"
+LATEST = 30.0
 """Seconds from a container's start to its first task that are too many even on a busy machine; docs/architecture.md has
 what is seen on a quiet one."""
 KEPT = {"ttl_seconds": 900}
@@ -36,26 +40,41 @@ CANCELLED = 60.0
 
 @dataclass(frozen=True)
 class Job:
-    """The main job done: the runs of each deployment, in their order."""
+    """The main job done: how the demo ended, what it printed, and the run of each month."""
 
-    ingests: list[FlowRun]
-    retrains: list[FlowRun]
-    monthly: FlowRun
+    status: int
+    text: str
+    months: list[FlowRun]
 
 
 @pytest.fixture(scope="module")
-def job(cluster: Platform) -> Job:
-    """Two months through ``ingest``, the second judged by two retrains at the same moment, the third by ``monthly``."""
+def twins(lab: Lab) -> list[FlowRun]:
+    """Two retrains of the same, started at the same moment, before the main job, which takes longer."""
+    return [lab.start(TWIN, slow=0.2) for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def job(
+    cluster: Platform,
+    never_started: How,
+    twins: list[FlowRun],
+    say: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Job:
+    """``make kind-demo`` in an empty lake. Beside it wait the runs that never start."""
     cluster.forget()
-    demonstration.publish(cluster.access, cluster.root)
-    twin = cluster.deploy_entry(RETRAIN, "at-the-same-moment")
-    months = [{"month": month, "source": cluster.source} for month in ("2023-01", "2023-02", "2023-03")]
-    ingests = [cluster.start("ingest/green-trips", {"dataset": "green-trips", **month}) for month in months[:2]]
-    ingests = [cluster.wait(run, 240) for run in ingests]
-    retrains = [cluster.start(twin, {"until": "2023-02"}, job_variables=KEPT) for _ in range(2)]
-    retrains = [cluster.wait(run, 240) for run in retrains]
-    monthly = cluster.wait(cluster.start(f"monthly/{MODEL}", months[2], job_variables=KEPT), 240)
-    return Job(ingests, retrains, monthly)
+    began, printed = datetime.now(UTC), tmp_path_factory.mktemp("demo") / "printed.txt"
+    found = demonstration.demo(cluster.place, cluster.root, steps(say))
+    with printed.open("w") as output:
+        status = demonstration.run(cluster.place, cluster.root, found, output)
+    months = runs_of(cluster, cluster.deployment(demonstration.DEPLOYMENT).id, began)
+    return Job(status, printed.read_text(), months)
+
+
+@pytest.fixture(scope="module")
+def starts(cluster: Platform, job: Job) -> list[FlowRun]:
+    """Runs with nothing to do, one after the other."""
+    return [cluster.wait(cluster.start(RETRAIN, {"until": "2023-03"}, job_variables=KEPT), 120) for _ in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +83,28 @@ def versions(cluster: Platform, job: Job) -> list[Version]:
     return cluster.registry().versions(MODEL)
 
 
-def test_the_main_job_ends_with_the_champion_in_the_clusters_mlflow(
+def test_the_main_job_ends_with_the_table_and_the_champion_in_the_clusters_mlflow(
     cluster: Platform, job: Job, versions: list[Version]
 ) -> None:
-    assert [name(run) for run in (*job.ingests, job.monthly)] == ["Landed", "Landed", "Promoted"]
-    assert [version.tags["verdict"] for version in versions] == ["promote", "promote"]
-    assert cluster.registry().champion(MODEL) == versions[-1].number
-    assert [entry.version for entry in ledger.entries(cluster.lake(), MODEL)] == [each.number for each in versions]
+    assert job.status == 0, job.text
+    assert "version 2: promote" in job.text
+    assert [name(run) for run in job.months] == ["Landed", "Promoted", "Promoted"]
+    assert [(version.tags["judged"], version.tags["verdict"]) for version in versions] == [
+        ("2023-02", "promote"),
+        ("2023-03", "promote"),
+    ]
+    assert [version.number for version in versions] == [1, 2]
+    assert cluster.registry().champion(MODEL) == 2
+    assert [entry.version for entry in ledger.entries(cluster.lake(), MODEL)] == [1, 2]
 
 
-def test_two_retrains_at_the_same_moment_leave_one_version(job: Job, versions: list[Version]) -> None:
-    began, ended = zip(*((run.start_time, run.end_time) for run in job.retrains), strict=True)
+def test_two_retrains_at_the_same_moment_leave_one_version(lab: Lab, twins: list[FlowRun], job: Job) -> None:
+    runs = [lab.platform.wait(run, START) for run in twins]
 
+    began, ended = zip(*((run.start_time, run.end_time) for run in runs), strict=True)
     assert max(began) < min(ended)
-    assert {name(run) for run in job.retrains} <= {"Promoted", "Unchanged"}
-    assert [version.tags["judged"] for version in versions] == ["2023-02", "2023-03"]
+    assert {name(run) for run in runs} <= {"Promoted", "Unchanged"}
+    assert lab.outcome(TWIN) == DONE
 
 
 def test_a_version_has_the_fingerprint_and_the_bytes_that_a_laptop_gives_it(
@@ -103,21 +129,20 @@ def test_versions_and_months_name_the_commit_they_were_made_by(
     assert {version.tags["git_sha"] for version in versions} == {head}
 
 
-def test_a_runs_job_and_pod_say_what_they_are(cluster: Platform, job: Job) -> None:
-    run = job.retrains[0]
-    [found], [pod] = cluster.get("jobs", f"--selector=prefect.io/flow-run-id={run.id}"), cluster.pods(run)
+def test_a_runs_job_and_pod_say_what_they_are(cluster: Platform, starts: list[FlowRun]) -> None:
+    [found], [pod] = cluster.get("jobs", f"--selector=prefect.io/flow-run-id={starts[0].id}"), cluster.pods(starts[0])
     variables = cluster.deployment(RETRAIN).job_variables
 
     for labels in (found["metadata"]["labels"], pod["metadata"]["labels"]):
         assert labels["prefect.io/flow-name"] == "retrain"
-        assert labels["prefect.io/deployment-name"] == "at-the-same-moment"
+        assert labels["prefect.io/deployment-name"] == MODEL
         assert labels["trainyard/model"] == MODEL
         assert labels["trainyard/commit"] == variables["commit"]
         assert labels["trainyard/image"].endswith(variables["image"].rpartition(":")[2])
 
 
-def test_a_runs_pod_is_shut_in(cluster: Platform, job: Job) -> None:
-    [pod] = cluster.pods(job.monthly)
+def test_a_runs_pod_is_shut_in(cluster: Platform, starts: list[FlowRun]) -> None:
+    [pod] = cluster.pods(starts[0])
     [container] = pod["spec"]["containers"]
 
     assert pod["spec"]["automountServiceAccountToken"] is False
@@ -129,36 +154,32 @@ def test_a_runs_pod_is_shut_in(cluster: Platform, job: Job) -> None:
     assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
 
 
-def test_first_tasks_begin_soon_after_the_container(cluster: Platform, job: Job, say: Callable[[str], None]) -> None:
-    runs = [cluster.wait(cluster.start(RETRAIN, {"until": "2023-03"}, job_variables=KEPT), 120) for _ in range(3)]
+def test_first_tasks_begin_soon_after_the_container(
+    cluster: Platform, starts: list[FlowRun], say: Callable[[str], None]
+) -> None:
+    found = min((began(cluster, run) for run in starts), key=lambda parts: parts[-1])
 
-    found = min((began(cluster, run) for run in runs), key=lambda parts: parts[-1])
     say(f"container to flow {found[0]:.1f} s, to first task {found[1]:.1f} s (best of 3; the container's start to 1 s)")
-    assert [name(run) for run in runs] == ["Unchanged"] * 3
-    assert found[-1] < START
+    assert [name(run) for run in starts] == ["Unchanged"] * 3
+    assert found[-1] < LATEST
 
 
-def test_schedules_fire(cluster: Platform, job: Job) -> None:
+@pytest.fixture(scope="module")
+def often(cluster: Platform, starts: list[FlowRun]) -> Iterator[Any]:
+    """A deployment that runs by its schedule, begun before a test that takes as long."""
     every = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=15)), active=True)
     parameters = {"dataset": "green-trips", "month": "2023-01", "source": cluster.source}
-    often = cluster.deployment(
-        cluster.deploy_entry("ingest/green-trips", "often", parameters=parameters, schedules=[every])
-    )
-
-    with cluster.client() as client:
-        try:
-            runs = await_runs(cluster, often.id, 2)
-        finally:
-            client.delete_deployment(often.id)
-
-    assert [run.auto_scheduled for run in runs] == [True, True]
-    assert {name(run) for run in runs} == {"Unchanged"}
+    entry = cluster.deploy_entry("ingest/green-trips", "often", parameters=parameters, schedules=[every])
+    found = cluster.deployment(entry).id
+    yield found
+    with cluster.client() as client, suppress(ObjectNotFound):
+        client.delete_deployment(found)
 
 
 def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
-    cluster: Platform, versions: list[Version], slow_run: FlowRun
+    cluster: Platform, versions: list[Version], slow_run: FlowRun, often: Any
 ) -> None:
-    lab = faults.Lab(cluster, "", [])
+    lab = Lab(cluster, "", [])
     pod = lab.training(slow_run)
     threads = cluster.kubectl("exec", pod, "--", "printenv", "TRAINYARD_THREADS").strip()
     since = time.monotonic()
@@ -173,6 +194,15 @@ def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
     assert cluster.registry().champion(MODEL) == versions[-1].number
     assert cluster.registry().versions(MODEL) == versions
     assert took < CANCELLED
+
+
+def test_schedules_fire(cluster: Platform, often: Any) -> None:
+    runs = await_runs(cluster, often, 2)
+
+    with cluster.client() as client:
+        client.delete_deployment(often)
+    assert [run.auto_scheduled for run in runs] == [True, True]
+    assert {name(run) for run in runs} == {"Unchanged"}
 
 
 @pytest.fixture
@@ -193,22 +223,27 @@ def began(cluster: Platform, run: FlowRun) -> tuple[float, float]:
     [pod] = cluster.pods(run)
     [state] = pod["status"]["containerStatuses"][0]["state"].values()
     container = datetime.fromisoformat(state["startedAt"])
-    first = min(task.start_time for task in faults.Lab(cluster, "", []).tasks(run) if task.start_time)
+    first = min(task.start_time for task in Lab(cluster, "", []).tasks(run) if task.start_time)
     assert run.start_time
     return (run.start_time - container).total_seconds(), (first - container).total_seconds()
+
+
+def runs_of(cluster: Platform, deployment: Any, since: datetime) -> list[FlowRun]:
+    """The runs of a deployment that began after a moment and have ended, in their order."""
+    only = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
+    with cluster.client() as client:
+        found = client.read_flow_runs(flow_run_filter=only)
+    ended = [(run.start_time, run) for run in found if run.start_time and run.state and run.state.is_final()]
+    return [run for started, run in sorted(ended, key=lambda pair: pair[0]) if started > since]
 
 
 def await_runs(cluster: Platform, deployment: Any, count: int, seconds: float = 120) -> list[FlowRun]:
     """The first runs of a deployment, once so many have ended."""
     deadline = time.monotonic() + seconds
-    only = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
-    while True:
-        with cluster.client() as client:
-            found = [run for run in client.read_flow_runs(flow_run_filter=only) if run.state and run.state.is_final()]
-        if len(found) >= count:
-            return found[:count]
+    while len(found := runs_of(cluster, deployment, datetime.min.replace(tzinfo=UTC))) < count:
         assert time.monotonic() < deadline, f"{len(found)} runs after {seconds:.0f} s"
         time.sleep(POLL)
+    return found[:count]
 
 
 def await_no_job(cluster: Platform, run: FlowRun, seconds: float) -> None:

@@ -10,7 +10,7 @@ from ops.kind.tools import CommandFailed
 from tests.cluster.platform import Platform
 from tests.platform.chart import Object
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 EVERYONE = {
     "create selfsubjectaccessreviews.authorization.k8s.io",
@@ -133,7 +133,7 @@ def test_a_right_that_is_given_beside_the_chart_is_found(cluster: Platform) -> N
     assert found == {"get secrets"}
 
 
-def test_only_the_worker_holds_a_token_of_the_api_server(cluster: Platform) -> None:
+def test_only_the_worker_holds_a_token_of_the_api_server(cluster: Platform, undisturbed: None) -> None:
     run = cluster.start("smoke/platform")
     of_run = cluster.await_pod(run, 120)
     cluster.wait(run, 180)

@@ -17,7 +17,7 @@ from tests.cluster.leaks import Text, leaks
 from tests.cluster.platform import Platform
 from tests.cluster.release import Release, namespace, release
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 
 HERE = Path(__file__).parent
 ODD = "+/=&%@:#?"
@@ -50,7 +50,8 @@ def canary(cluster: Platform, say: Callable[[str], None]) -> Iterator[Release]:
         made = release(cluster, name)
         for secret, (kind, data) in canaries().items():
             made.keep_secret(secret, data, kind)
-        repository(made)
+        with cluster.undisturbed():
+            repository(made)
         seconds = made.apply("install", "--wait", "--timeout=4m", values={**SECRETS, "git.repository": PRIVATE})
         say(f"helm install --wait of HEAD on empty volumes: {seconds:.0f} s")
         yield made
@@ -65,7 +66,8 @@ def searched(cluster: Platform, canary: Release, tmp_path_factory: pytest.TempPa
         use(canary)
         plants.in_servers(canary, planted)
         texts = [*seen.of_prefect("canary"), *seen.of_mlflow("canary"), *seen.of_lake("canary")]
-    texts += [*seen.of_prefect("platform"), *seen.of_mlflow("platform"), *seen.of_lake("platform")]
+    with cluster.undisturbed():
+        texts += [*seen.of_prefect("platform"), *seen.of_mlflow("platform"), *seen.of_lake("platform")]
     plants.in_cluster(canary, planted, tmp_path_factory.mktemp("planted"))
     texts += [*seen.of_kubernetes(cluster.place), *seen.of_logs(cluster.place), *seen.of_helm(cluster.place)]
     return Searched(texts, hidden, planted)
