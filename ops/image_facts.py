@@ -7,10 +7,13 @@ import subprocess
 import tarfile
 import zlib
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
+
+from ops import go_programs
 
 IMPORTS = "import prefect, mlflow.client, xgboost"
 """What every flow run imports before its first task."""
@@ -30,17 +33,24 @@ class Sizes:
     unpacked: int
 
 
+def kept(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the sizes of all images are kept that were weighed for a user, in whichever checkout."""
+    return go_programs.cache_folder(environment) / "image-sizes.json"
+
+
 def sizes(docker: str, reference: str, cache: Path) -> Sizes:
     """What a built image weighs; from ``cache`` where the same was weighed before: it takes half a minute."""
-    kept = json.loads(cache.read_text()) if cache.exists() else {}
+    known = json.loads(cache.read_text()) if cache.exists() else {}
     identity = _output(docker, "image", "inspect", "--format", "{{.Id}}", reference).strip()
-    if identity not in kept:
+    if identity not in known:
         with subprocess.Popen([docker, "save", reference], stdout=subprocess.PIPE) as saving:
             assert saving.stdout is not None
-            kept[identity] = asdict(weigh(saving.stdout))
+            known[identity] = asdict(weigh(saving.stdout))
         cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.write_text(json.dumps(kept))
-    return Sizes(**kept[identity])
+        new = cache.with_suffix(f".{os.getpid()}")
+        new.write_text(json.dumps(known))
+        new.replace(cache)  # another checkout may read it meanwhile
+    return Sizes(**known[identity])
 
 
 def weigh(saved: IO[bytes]) -> Sizes:

@@ -164,17 +164,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"{image.name}={image.reference}" for image in wanted))
         return 0
     build(here().root, wanted, say)
-    for line in table(here(), wanted):
+    for line in table(wanted):
         print(line, flush=True)
     return 0
 
 
-def table(place: Place, built: Sequence[Image]) -> Iterator[str]:
+def table(built: Sequence[Image]) -> Iterator[str]:
     """The images with their weight in MB (1e6 bytes), and the seconds that a flow run's imports take."""
     docker = engine()
     yield f"{'image':8} {'tag':12} {'compressed':>10} {'unpacked':>10} {'imports':>8}"
     for image in built:
-        weight = image_facts.sizes(docker, image.reference, place.state / "image-sizes.json")
+        weight = image_facts.sizes(docker, image.reference, image_facts.kept())
         imports = f"{image_facts.import_seconds(docker, image.reference):6.2f} s" if image.name == "flows" else ""
         megabytes = f"{weight.compressed / 1e6:7.0f} MB {weight.unpacked / 1e6:7.0f} MB"
         yield f"{image.name:8} {image.reference.rpartition(':')[2]:12} {megabytes} {imports:>8}".rstrip()
