@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +24,7 @@ from ops.kind.cluster import Cluster
 from ops.kind.deploy import deploy
 from ops.kind.up import up
 from tests.cluster import faults, lanes, scenarios, sharing
+from tests.cluster import registry as registries
 from tests.cluster.faults import Again, How
 from tests.cluster.platform import TRAP, Platform, keep_evidence, steps
 from tests.integration.servers import at
@@ -151,12 +153,12 @@ def undisturbed(cluster: Platform) -> Iterator[None]:
         yield
 
 
-MODELS = (
-    *("pod-deleted", "pod-killed", "out-of-memory", "deadline", "put-back"),
-    *("no-image", "no-room", "worker-killed", "job-lost", "api-restarted", "mlflow-away"),
-    *("cancelled-unstarted", "cancelled-hanging", "same-moment"),
-)
-"""A model for each fault, so that their runs do not meet."""
+@pytest.fixture(scope="session")
+def registry(cluster: Platform) -> Iterator[Callable[[], str]]:
+    """A registry with the image of the flow runs, begun by the first who asks; gives its address once all is there."""
+    with faults.at_once({"registry": partial(registries.make, cluster)}) as found:
+        yield partial(found, "registry")
+    registries.remove(cluster)
 
 
 @pytest.fixture(scope="session")
@@ -164,7 +166,7 @@ def lab(
     cluster: Platform, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
 ) -> Iterator[faults.Lab]:
     """Where faults are made, with room for many runs at once. What became of them is shown at the end, and kept."""
-    made = faults.prepare(cluster, MODELS, tmp_path_factory.mktemp("months"))
+    made = faults.prepare(cluster, scenarios.MODELS, tmp_path_factory.mktemp("months"))
     with cluster.client() as client:
         before = client.read_work_pool("kubernetes").concurrency_limit
         client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=16))

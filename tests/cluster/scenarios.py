@@ -2,6 +2,12 @@
 
 from tests.cluster.faults import EVERY, START, Ended, Lab
 
+MODELS = (
+    *("pod-deleted", "pod-killed", "out-of-memory", "deadline", "put-back"),
+    *("no-image", "no-room", "worker-killed", "job-lost", "api-restarted", "mlflow-away"),
+    *("cancelled-unstarted", "cancelled-hanging", "same-moment"),
+)
+"""A model for each fault, so that their runs do not meet."""
 PENDING = 330.0
 """Seconds within which a run is closed whose pod does not start: 240 (prefect.pendingSeconds of the laptop's values)
 and the time that a busy machine takes."""

@@ -19,7 +19,6 @@ from ops import images
 from ops.deploy import POOL, deploying, records
 from ops.kind import access
 from ops.kind.tools import run
-from ops.s3_servers import free_ports
 from tests.cluster.platform import Platform
 
 pytestmark = pytest.mark.timeout(900)
@@ -135,26 +134,13 @@ def pair_of(pod: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def delivery(cluster: Platform) -> Iterator[Delivery]:
-    """A registry from which the node pulls, with the image of the flow runs in it; the clone is put back afterwards."""
+def delivery(cluster: Platform, registry: Callable[[], str]) -> Iterator[Delivery]:
+    """The clone is put back afterwards, and deployed as it was."""
     commit = cluster.git("rev-parse", "HEAD").strip()
-    (port,) = free_ports(1)
-    name, address = f"{cluster.place.name}-registry", f"localhost:{port}"
-    run(["docker", "run", "--detach", "--rm", f"--name={name}", f"--publish=127.0.0.1:{port}:5000", "registry:3"])
-    run(["docker", "network", "connect", "kind", name])
-    hosts, folder = f'[host."http://{name}:5000"]\n', f"/etc/containerd/certs.d/{address}"
-    run(["docker", "exec", cluster.place.node, "mkdir", "-p", folder])
-    run(["docker", "exec", "--interactive", cluster.place.node, "tee", f"{folder}/hosts.toml"], stdin=hosts)
-    made = Delivery(cluster, address)
-    local = next(each.reference for each in images.images(cluster.root) if each.name == "flows")
-    # Not the very image that is on the node: what kubelet has pulled, no pod may use by a name it did not pull.
-    run(["docker", "build", "--quiet", f"--tag={made.image}", "-"], stdin=f"FROM {local}\nLABEL delivered=yes\n")
-    run(["docker", "push", "--quiet", made.image])
-    yield made
+    yield Delivery(cluster, registry())
     cluster.git("reset", "--quiet", "--hard", commit)
     cluster.git("clean", "--quiet", "--force", "-d")
     cluster.deploy()
-    run(["docker", "rm", "--force", name])
 
 
 def test_a_commit_alone_is_deployed_and_builds_nothing(delivery: Delivery, say: Callable[[str], None]) -> None:
