@@ -24,7 +24,7 @@ OPTIONAL = {"browser"}
 OPTIONS = {
     "unit": ("-n", "2"),
     "integration": ("-n", "2", "--dist", "loadfile"),
-    "cluster": ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"),  # tests/cluster/lanes.py
+    "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),  # tests/cluster/lanes.py
 }
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from unittest import mock
 
@@ -37,18 +37,24 @@ WORKER = "PYTEST_XDIST_WORKER" in os.environ
 """Whether this is one of several processes of the suite."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lay the suite's tests in lanes. A machine without the tools skips them, with the reason."""
-    ours = [item for item in items if Path(__file__).parent in item.path.parents]
-    others = [item for item in items if item not in ours]
-    lanes.arrange(ours)
-    items[:] = [*others, *ours]
+def pytest_configure(config: pytest.Config) -> None:
+    """Lay the tests in lanes."""
+    config.pluginmanager.register(lanes.Lanes(Path(__file__).parent))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A machine without the tools skips the suite, with the reason."""
+    if reason := _lacking():
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@cache
+def _lacking() -> str:
     try:
         tools.require()
     except tools.ToolMissing as missing:
-        reason = str(missing).replace("\n", " ")
-        for item in ours:
-            item.add_marker(pytest.mark.skip(reason=reason))
+        return str(missing).replace("\n", " ")
+    return ""
 
 
 @pytest.fixture(scope="session")

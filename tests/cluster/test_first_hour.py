@@ -4,31 +4,19 @@ The page's blocks are run as they stand, but for the names of one's own in them.
 """
 
 import base64
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import boto3
 import pytest
 
 from ops.s3_servers import free_ports
+from tests.cluster.pages import blocks, script
 from tests.cluster.platform import Platform
 
 pytestmark = pytest.mark.timeout(900)
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGE = DOCS / "first-hour-platform-engineer.md"
-LOOKS = [
-    (PAGE, "On a laptop", "kubectl"),
-    (DOCS / "first-hour-operator.md", "Where the logs are", "kubectl"),
-    (DOCS / "runbooks" / "cluster-does-not-start.md", "", "kubectl"),
-]
-"""Blocks that look at the laptop's platform and change nothing: page, heading, what is in them."""
 NAMESPACE = "first-hour"
 SMALL = "resources: {requests: {cpu: 10m}}"
 """What a server reserves, so that there is room beside the suite's platform."""
@@ -45,13 +33,6 @@ def ask(what, asked, pair=pair):
 """
 """Code with which MLflow is asked from its own pod, as the user of the Secret unless another is given."""
 SEARCH = 'ask("search", {"max_results": 9})'
-
-
-def blocks(heading: str, page: Path = PAGE) -> list[str]:
-    """The code blocks under a heading of a page; before the first heading where it is empty."""
-    text = page.read_text()
-    section = (text.split(f"\n## {heading}\n")[1] if heading else text).split("\n## ")[0]
-    return re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -89,19 +70,7 @@ class Shell:
 
     def script(self, text: str) -> str:
         """What a script prints. The test fails with its last words where it fails."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{text}"],
-            cwd=self.platform.root,
-            env={**os.environ, "PATH": path},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, f"{text}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
-        return done.stdout
+        return script(self.platform.root, text)
 
     def secret(self, name: str, key: str) -> str:
         """A value of a Secret."""
@@ -190,18 +159,3 @@ def test_a_platform_installed_again_on_its_volumes_goes_on_where_it_was(shell: S
     assert "persistentvolumeclaim/trainyard-prefect" in listed
     assert "persistentvolumeclaim/trainyard-mlflow" in listed
     assert "kept" in shell.prefect("variable ls")
-
-
-@pytest.mark.xdist_group("platform")
-@pytest.mark.parametrize(("page", "heading", "within"), LOOKS, ids=[page.stem for page, _, _ in LOOKS])
-def test_what_the_docs_look_at_on_a_laptop_is_there(cluster: Platform, page: Path, heading: str, within: str) -> None:
-    chosen = [block for block in blocks(heading, page) if within in block]
-    # A pod that never starts has no log, and other tests may have left one.
-    never = ("--selector=app.kubernetes.io/component=job", "--field-selector=status.phase=Pending")
-
-    with cluster.disturbing():
-        cluster.kubectl("delete", "pods", *never)
-        printed = Shell(cluster, 0).script("".join(chosen).replace('eval "$(make -s kind-env)"\n', ""))
-
-    assert chosen
-    assert "trainyard" in printed

@@ -1,14 +1,34 @@
 """How several processes share the cluster of its suite, and which of them run what."""
 
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from tests import suites
 from tests.cluster import lanes, sharing
 
 CLUSTER = Path(lanes.__file__).parent
+CONFTEST = """
+from pathlib import Path
+from tests.cluster import lanes
+
+def pytest_configure(config):
+    config.pluginmanager.register(lanes.Lanes(Path(__file__).parent))
+"""
+SUITE = """
+import time
+import pytest
+
+@pytest.mark.parametrize("n", range(2))
+def test_it(n):
+    time.sleep(0.05)
+
+"""
 
 
 def in_thread(what) -> threading.Thread:
@@ -79,9 +99,37 @@ def test_the_lane_of_the_platform_names_modules_that_exist() -> None:
 def test_modules_that_take_something_away_from_all_are_in_the_lane_of_the_platform() -> None:
     texts = {path.name: path.read_text() for path in CLUSTER.glob("test_*.py")}
 
-    found = {
-        name for name, text in texts.items() if re.search(r"\blab\b|disturbing\(\)|\"cordon\"|update_work_pool", text)
-    }
+    takes = re.compile(r"\blab\b|disturbing\(\)|\"cordon\"|update_work_pool")
+    found = {name for name, text in texts.items() if takes.search(text)}
 
-    assert found - set(lanes.PLATFORM) == {"test_first_hour.py"}  # those of its tests name the lane themselves
-    assert 'xdist_group("platform")' in texts["test_first_hour.py"]
+    assert {"test_fault_outages.py", "test_delivery.py", "test_pull.py", "test_kind.py"} <= found <= set(lanes.PLATFORM)
+
+
+def test_workers_take_a_lane_each_the_platforms_first_and_in_its_order(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    for name in ("test_a.py", "test_b.py", lanes.SOON, *lanes.PLATFORM):
+        (tmp_path / name).write_text(SUITE)
+
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        ".",
+        "-c",
+        "/dev/null",
+        f"--rootdir={tmp_path}",
+        "-p",
+        "no:cacheprovider",
+        "-v",
+    ]
+    options = suites.OPTIONS["cluster"]
+    env = {**os.environ, "PYTHONPATH": str(suites.ROOT)}
+    done = subprocess.run([*command, *options], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    ran = re.findall(r"^\[(gw\d)\].* (test_\w+\.py)::", done.stdout, re.MULTILINE)
+    workers = {name: {worker for worker, module in ran if module == name} for _, name in ran}
+    (first,) = workers["test_main_job.py"]
+    order = [module for worker, module in ran if worker == first and module in lanes.PLATFORM]
+    assert done.returncode == 0, done.stdout
+    assert order == [name for name in lanes.PLATFORM for _ in range(2)]
+    assert workers[lanes.SOON] == {"gw0", "gw1"} - {first}
