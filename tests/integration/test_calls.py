@@ -20,8 +20,9 @@ def test_the_calls_of_a_run_are_counted_in_their_order(home: Home, warm: Warm) -
     made = calls.of(warm, home.env, "ingest", **land(home))
 
     manifest = f"S3 PUT /{home.lake.bucket}/{home.lake.prefix}/raw/{DATASET}/{MONTH}/manifest.json"
-    assert [what for what in made if "manifest" in what and "PUT" in what] == [manifest]
-    assert len(home.objects()) == 3
+    assert made[0].startswith("S3 GET")
+    assert made.count(manifest) == 1
+    assert len([what for what in made if what.startswith("S3 PUT")]) == len(home.objects())
 
 
 @pytest.mark.parametrize("after", [False, True])
