@@ -47,8 +47,9 @@ def run_name() -> str:
 def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -> State:
     """Train a model and let the gate decide whether it replaces the champion.
 
-    Ends Completed as ``Promoted``, ``Kept`` or ``Unchanged`` (this very training was promoted before), Failed as
-    ``Refused``; the version is registered with its verdict in all four. Run again it goes on where it stopped.
+    Ends Completed as ``Promoted``, ``Kept``, ``Unchanged`` (this very training was promoted before) or ``Barred`` (and
+    an operator took it out of service), Failed as ``Refused``; the version is registered with its verdict in all five.
+    Run again it goes on where it stopped.
 
     Args:
         model: Which model.
@@ -60,9 +61,8 @@ def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -
     fingerprint = identity.training(models.load(model), snapshot)
     for _ in range(CONTESTS):
         standing = look_up(model, fingerprint)
-        if done := standing.promotion:
-            text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
-            return Completed(name="Unchanged", message=text)
+        if standing.promotion:
+            return settled(standing.promotion, standing.bar)
         candidate = train(model, snapshot, fingerprint)
         if not staging.is_whole(attach().lake, candidate):  # a result of an earlier run, whose files are gone
             candidate = train.with_options(refresh_cache=True)(model, snapshot, fingerprint)
@@ -101,6 +101,18 @@ def look_up(model: ModelName, fingerprint: str) -> Standing:
     if standing.promotion and standing.promotion == standing.champion:
         registration.require_alias(resources.registry, model, standing.promotion)
     return standing
+
+
+def settled(promotion: Entry, bar: Entry | None) -> State:
+    """The end for a training that was promoted before: nothing is done, least of all against an operator's word."""
+    this = f"version {promotion.version} is this very training and"
+    if bar is None:
+        return Completed(name="Unchanged", message=f"{this} was promoted on {promotion.promoted_at[:10]}")
+    text = (
+        f"{this} was taken out of service on {bar.promoted_at[:10]} by {bar.operator} ({bar.reason}): the schedule does "
+        "not promote it again. Where it shall be in service, run promote with this version and a reason."
+    )
+    return Completed(name="Barred", message=text)
 
 
 @task(
@@ -209,7 +221,7 @@ def promote(version: Version, reason: str, champion: Entry | None, decision: str
         fingerprint=version.fingerprint,
         decision=decision,
         reason=reason,
-        operator="retrain",
+        operator=ledger.SCHEDULE,
     )
     registration.align(resources.lake, resources.registry, version.model)
     get_run_logger().info("version %d is the champion, by entry %d of the ledger", entry.version, entry.number)

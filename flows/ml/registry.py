@@ -137,6 +137,16 @@ class Registry:
         with _named(self.uri):
             self._client.set_registered_model_alias(model, CHAMPION, str(number))
 
+    def mark(self, model: str, number: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version; one whose value is empty is taken off."""
+        there = self.version(model, number).tags
+        with _named(self.uri):
+            for key, value in tags.items():
+                if value and there.get(key) != value:
+                    self._client.set_model_version_tag(model, str(number), key, value)
+                elif not value and key in there:
+                    self._client.delete_model_version_tag(model, str(number), key)
+
     def metrics(self, version: Version) -> dict[str, float]:
         """The metrics of the run a version came from."""
         with _named(self.uri):
