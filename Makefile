@@ -26,6 +26,11 @@ status: ## Say what of the local platform runs, and where
 env: ## Print the environment of the local platform: eval "$$(make -s env)" points prefect and mlflow at it
 	@$(PYTHON) -m ops env
 
+# By the environment, which make gives them: their words may hold quotes.
+.PHONY: rollback
+rollback: install ## Put the version TO of MODEL, or else the one before, in service; by OPERATOR, for REASON
+	@$(PYTHON) -m ops.rollback --model "$$MODEL" --to "$$TO" --operator "$$OPERATOR" --reason "$$REASON"
+
 .PHONY: kind-up
 kind-up: install ## Make a kind cluster with the whole platform on it, or repair and upgrade the one there is
 	@$(PYTHON) -m ops.kind up
