@@ -32,7 +32,7 @@ class Wish:
 
     def __post_init__(self) -> None:
         if self.operator.casefold() == SCHEDULE:
-            raise NotAPerson(f"{self.operator} is the schedule's name in the ledger: give the name of who decides.")
+            raise NotAPerson(f"The operator {self.operator!r} is the schedule in the ledger: give the name of who decides.")
 
     @property
     def decision(self) -> str:

@@ -19,7 +19,7 @@ from tests.integration.servers import ROOT, at
 
 FLOWS = sorted(path.stem for path in (ROOT / "flows").glob("[!_]*.py") if path.stem != "resources")
 """The flows that are imported before the first fork; each is the function of that name in its module."""
-PATIENCE = 120
+PATIENCE = 600
 """Seconds a run may take on a machine that does other things as well."""
 
 
