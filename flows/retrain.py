@@ -109,8 +109,8 @@ def settled(promotion: Entry, bar: Entry | None) -> State:
     if bar is None:
         return Completed(name="Unchanged", message=f"{this} was promoted on {promotion.promoted_at[:10]}")
     text = (
-        f"{this} was taken out of service on {bar.promoted_at[:10]} by {bar.operator} ({bar.reason}): the schedule does "
-        "not promote it again. Where it shall be in service, run promote with this version and a reason."
+        f"{this} was taken out of service on {bar.promoted_at[:10]} by {bar.operator} ({bar.reason}): the schedule "
+        "does not promote it again. Where it shall be in service, run promote with this version and a reason."
     )
     return Completed(name="Barred", message=text)
 

@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def start(client: SyncPrefectClient, model: str, parameters: dict[str, str]) -> FlowRun:
-    """A run of the model's deployment. Raises ``NotRolledBack`` where there is none, or it does not take these words."""
+    """A run of the model's deployment. Raises ``NotRolledBack`` where there is none, or it refuses these words."""
     deployment = _deployment(client, model)
     try:
         run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)

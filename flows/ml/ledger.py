@@ -3,7 +3,7 @@
 Entry n of a model is the object ``ledger/<model>/<n>.json``, written only while that number is free. An entry names the
 head it was judged against; where the head has moved meanwhile its number is taken, and the writer must judge again.
 
-What an operator takes out of service is barred: the schedule does not promote that training again until an operator does.
+What an operator takes out of service is barred: the schedule does not promote that training until an operator does.
 """
 
 import json
@@ -14,7 +14,6 @@ from itertools import pairwise
 
 from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake
-
 
 SCHEDULE = "retrain"
 """The operator in entries that the gate decided; any other is a person."""

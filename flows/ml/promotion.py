@@ -32,7 +32,9 @@ class Wish:
 
     def __post_init__(self) -> None:
         if self.operator.casefold() == SCHEDULE:
-            raise NotAPerson(f"The operator {self.operator!r} is the schedule in the ledger: give the name of who decides.")
+            raise NotAPerson(
+                f"The operator {self.operator!r} is the schedule in the ledger: give the name of who decides."
+            )
 
     @property
     def decision(self) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.ml.errors import TrainyardError
 from flows.ml.registry import Registry, RegistryUnreachable, Version
@@ -36,7 +37,7 @@ def try_out(registry: Registry, version: Version, folder: Path) -> int:
     return len(example)
 
 
-def _check(predictions: np.ndarray, rows: int) -> None:
+def _check(predictions: NDArray[np.float64], rows: int) -> None:
     if predictions.shape != (rows,):
         raise ValueError(f"it gave predictions of shape {predictions.shape} for {rows} rows")
     if not np.isfinite(predictions).all():

@@ -1,6 +1,5 @@
 """``promote``: what an operator puts in service is in service, once, whatever happens on the way."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -149,11 +148,11 @@ def test_a_version_that_cannot_be_loaded_is_refused(served: Home) -> None:
 
 
 @pytest.fixture
-def predicts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def predicts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Lets every stored model predict something else than it would."""
     import mlflow.pyfunc
 
-    yield lambda value: monkeypatch.setattr(mlflow.pyfunc.PyFuncModel, "predict", lambda self, rows: value)
+    return lambda value: monkeypatch.setattr(mlflow.pyfunc.PyFuncModel, "predict", lambda self, rows: value)
 
 
 @pytest.mark.parametrize(

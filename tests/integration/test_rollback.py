@@ -19,7 +19,7 @@ from tests.integration.servers import ROOT
 
 RUNBOOK = ROOT / "docs/runbooks/model-in-service-is-wrong.md"
 SERVE = f"from flows.promote import promote; promote.serve('{MODEL}-local', limit=1)"
-OURS = {"OPERATOR": "ada", "REASON": "it's \"off\" by $9; see `chat`"}
+OURS = {"OPERATOR": "ada", "REASON": 'it\'s "off" by $9; see `chat`'}
 
 
 @contextlib.contextmanager

@@ -82,7 +82,9 @@ def test_another_promotion_against_the_same_head_is_refused_and_changes_nothing(
     first = promote(lake, 1, None)
     second = promote(lake, 2, first)
 
-    with pytest.raises(HeadMoved, match=r"version 2 was promoted as entry 2 .* by retrain .* version 3 must be judged against it"):
+    with pytest.raises(
+        HeadMoved, match=r"version 2 was promoted as entry 2 .* by retrain .* version 3 must be judged against it"
+    ):
         promote(lake, 3, first)
 
     assert ledger.entries(lake, MODEL) == [first, second]

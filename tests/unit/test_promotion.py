@@ -45,7 +45,9 @@ def test_after_a_rollback_and_a_retrain_the_version_before_is_the_one_rolled_bac
     ("moves", "sentence"),
     [((), "no version was ever promoted"), (((3, "retrain"),), "version 3 is the first. Name the version")],
 )
-def test_without_a_version_before_there_is_none_to_go_back_to(moves: tuple[tuple[int, str], ...], sentence: str) -> None:
+def test_without_a_version_before_there_is_none_to_go_back_to(
+    moves: tuple[tuple[int, str], ...], sentence: str
+) -> None:
     with pytest.raises(NoPrevious, match=sentence):
         promotion.previous(chain(*moves), MODEL)
 
@@ -92,7 +94,9 @@ def test_the_card_shows_words_as_they_are_and_the_newest_ten_promotions() -> Non
 
     text = promotion.card(MODEL, found, {"version 1 in MLflow": "http://mlflow/1"})
 
-    assert text.startswith("# trip-duration: version 1 is in service\n\nPut there, in place of version 11, by a\\|b \\<i\\>")
+    assert text.startswith(
+        "# trip-duration: version 1 is in service\n\nPut there, in place of version 11, by a\\|b \\<i\\>"
+    )
     assert "[version 1 in MLflow](http://mlflow/1)" in text
     assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| 1")] == ["| 12", "| 11", "| 10"]
     assert "\n| 2 |" not in text
