@@ -1,5 +1,6 @@
 """``promote``: what an operator puts in service is in service, once, whatever happens on the way."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from flows.ml.ledger import Entry
 from flows.promote import promote
 from flows.retrain import retrain
 from tests.integration import calls
+from tests.integration import home as homes
 from tests.integration.home import MODEL, Home, artifacts, run
 from tests.integration.warm import Warm
 
@@ -18,13 +20,35 @@ ADA: dict[str, Any] = {"model": MODEL, "operator": "ada", "reason": "trips to th
 BEN: dict[str, Any] = {"model": MODEL, "operator": "ben", "reason": "it was the month, not the model"}
 
 
+@pytest.fixture(scope="module")
+def trained(
+    platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Home, dict[str, bytes]]]:
+    """A home with two versions, which the gate promoted one after the other, and its ledger by key."""
+    with homes.home(platform, tmp_path_factory.mktemp("home")) as home:
+        home.land("2023-01", "2023-02", "2023-03")
+        assert run(retrain, model=MODEL, until="2023-02").name == "Promoted"
+        assert run(retrain, model=MODEL).name == "Promoted"
+        yield home, {key: home.lake.get(key) for key in home.lake.keys(f"ledger/{MODEL}/")}
+
+
 @pytest.fixture
-def served(home: Home) -> Home:
-    """A home where version 2 is in service and version 1 was before it."""
-    home.land("2023-01", "2023-02", "2023-03")
-    assert run(retrain, model=MODEL, until="2023-02").name == "Promoted"
-    assert run(retrain, model=MODEL).name == "Promoted"
+def served(trained: tuple[Home, dict[str, bytes]]) -> Home:
+    """The same as the gate left it: version 2 is in service and version 1 was before it."""
+    home, entries = trained
+    keep_entries(home, 0)
+    for key, entry in entries.items():
+        home.lake.put_new(key, entry)
+    home.registry.set_champion(MODEL, 2)
+    for number in (1, 2):
+        home.registry.mark(MODEL, number, {"promoted": "", "taken_out": ""})
     return home
+
+
+def keep_entries(home: Home, count: int) -> None:
+    """Let the ledger be its first entries alone."""
+    for key in sorted(home.lake.keys(f"ledger/{MODEL}/"))[count:]:
+        home.lake.delete(key)
 
 
 def in_service(home: Home) -> tuple[int | None, list[int]]:
@@ -139,9 +163,9 @@ def test_a_version_that_never_existed_is_refused_with_those_there_are(served: Ho
 
 
 def test_a_version_that_cannot_be_loaded_is_refused(served: Home) -> None:
-    served.lose_model(1)
-
+    held = served.lose_model(1)
     state = run(promote, version="1", **ADA)
+    served.restore(held)
 
     assert_refused(served, state, f"version 1 of {MODEL} cannot be loaded", [1, 2])
     assert "Restore its files in MLflow, or promote another version." in str(state.message)
@@ -172,16 +196,17 @@ def test_a_version_whose_predictions_are_no_use_is_refused(
     assert_refused(served, state, sentence, [1, 2])
 
 
-def test_a_model_without_a_version_before_has_nothing_to_go_back_to(home: Home) -> None:
-    home.land("2023-01", "2023-02")
-    nothing = run(promote, version="previous", **ADA)
-    run(retrain, model=MODEL)
+def test_a_model_without_a_version_before_has_nothing_to_go_back_to(served: Home) -> None:
+    keep_entries(served, 1)
     first = run(promote, version="previous", **ADA)
+    keep_entries(served, 0)
+    MlflowClient().delete_registered_model_alias(MODEL, "champion")
+    nothing = run(promote, version="previous", **ADA)
 
-    assert "no version to go back to: no version was ever promoted" in str(nothing.message)
     assert "no version to go back to: version 1 is the first" in str(first.message)
+    assert "no version to go back to: no version was ever promoted" in str(nothing.message)
     assert {state.name for state in (nothing, first)} == {"Refused"}
-    assert in_service(home) == (1, [1])
+    assert in_service(served) == (None, [])
 
 
 BAD: dict[str, dict[str, str]] = {
@@ -198,12 +223,12 @@ BAD: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_bad_input_fails_and_changes_nothing(home: Home, fault: str) -> None:
+def test_bad_input_fails_and_changes_nothing(served: Home, fault: str) -> None:
     state = run(promote, **{**ADA, "version": "previous", **BAD[fault]})
 
     assert state.type.value == "FAILED"
     assert next(iter(BAD[fault])) in str(state.message)
-    assert home.objects() == {}
+    assert in_service(served) == (2, [1, 2])
 
 
 def test_a_retrain_does_not_promote_again_what_an_operator_took_out_until_one_puts_it_back(served: Home) -> None:
