@@ -55,12 +55,11 @@ def promote(model: ModelName, version: WhichVersion, operator: Operator, reason:
     """
     open_resources()
     try:
-        wish = Wish(model, version, operator, reason)
+        wish = Wish(model, version, operator, reason, str(flow_run.id))
         found = look_up(wish)
-        if head := promotion.granted(found, wish):
-            settle(head, wish.model)
-            text = f"version {head.version} is in service already, since {promotion.said(head)}"
-            return Completed(name="Unchanged", message=text)
+        if done := promotion.granted(found, wish):
+            settle(done, wish.model)
+            return Completed(name="Unchanged", message=unchanged(done, found[-1]))
         chosen = choose(wish, found)
         try_out(chosen)
         entry = put_in_service(chosen, found[-1] if found else None, wish)
@@ -70,6 +69,13 @@ def promote(model: ModelName, version: WhichVersion, operator: Operator, reason:
     instead = f" instead of version {entry.champion}" if entry.champion else ""
     text = f"version {entry.version} is in service{instead}, by {entry.operator}: {entry.reason}"
     return Completed(name="Promoted", message=text)
+
+
+def unchanged(done: Entry, head: Entry) -> str:
+    """What there is to say where nothing is left to do."""
+    if done == head:
+        return f"version {done.version} is in service already, since {promotion.said(done)}"
+    return f"version {done.version} was put in service by this run; version {head.version} replaced it since"
 
 
 @task(task_run_name="look {wish.model} up in the ledger", persist_result=False, **RETRIES)
@@ -106,7 +112,7 @@ def put_in_service(version: Version, head: Entry | None, wish: Wish) -> Entry:
         head,
         version=version.number,
         fingerprint=version.fingerprint,
-        decision=wish.decision,
+        decision=wish.run,
         reason=wish.reason,
         operator=wish.operator,
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from flows.ml import ledger
 from flows.ml.errors import TrainyardError
-from flows.ml.fingerprint import digest_of
 from flows.ml.ledger import SCHEDULE, Entry
 
 PREVIOUS = "previous"
@@ -23,12 +22,16 @@ class NotAPerson(TrainyardError):
 
 @dataclass(frozen=True)
 class Wish:
-    """What an operator asks for: a version's number, or ``PREVIOUS``. Raises ``NotAPerson``."""
+    """What an operator asks for: a version's number, or ``PREVIOUS``. ``run`` is the flow run that asks, by its id.
+
+    Raises ``NotAPerson``.
+    """
 
     model: str
     version: str
     operator: str
     reason: str
+    run: str
 
     def __post_init__(self) -> None:
         if self.operator.casefold() == SCHEDULE:
@@ -36,21 +39,19 @@ class Wish:
                 f"The operator {self.operator!r} is the schedule in the ledger: give the name of who decides."
             )
 
-    @property
-    def decision(self) -> str:
-        """What the entry rests on: the same wish again is the same decision, and a rerun finds it made."""
-        return digest_of(
-            {"model": self.model, "version": self.version, "operator": self.operator, "reason": self.reason}
-        )
-
 
 def granted(found: Sequence[Entry], wish: Wish) -> Entry | None:
-    """The head of the ledger where it is what was wished, by this wish or by an earlier entry."""
-    if not found:
-        return None
+    """The entry by which the wish is granted already: that of this very run, whatever came after it, or the head.
+
+    The version before is granted where the same operator put the head in service for the same reason: who starts a run
+    again that was interrupted means one step back, not two.
+    """
+    own = next((entry for entry in found if entry.decision == wish.run), None)
+    if own or not found:
+        return own
     head = found[-1]
-    wished = head.decision == wish.decision if wish.version == PREVIOUS else str(head.version) == wish.version
-    return head if wished else None
+    same = (head.operator, head.reason) == (wish.operator, wish.reason)
+    return head if (same if wish.version == PREVIOUS else str(head.version) == wish.version) else None
 
 
 def previous(found: Sequence[Entry], model: str) -> Entry:

@@ -9,8 +9,8 @@ from flows.ml.promotion import NoPrevious, NotAPerson, Wish
 MODEL = "trip-duration"
 
 
-def wish(version: str = "previous", operator: str = "ada", reason: str = "it is off") -> Wish:
-    return Wish(MODEL, version, operator, reason)
+def wish(version: str = "previous", operator: str = "ada", reason: str = "it is off", run: str = "r2") -> Wish:
+    return Wish(MODEL, version, operator, reason, run)
 
 
 def chain(*moves: tuple[int, str]) -> list[Entry]:
@@ -61,12 +61,19 @@ def test_a_second_operator_does_not_undo_the_rollback_of_the_first() -> None:
 
 def test_the_same_wish_again_is_granted_and_another_ones_is_not() -> None:
     found = chain((1, "retrain"), (2, "retrain"))
-    done = Entry(3, 1, 2, "f1", wish().decision, "it is off", "ada", "2024-05-02T10:00:00+00:00")
+    done = Entry(3, 1, 2, "f1", "r1", "it is off", "ada", "2024-05-02T10:00:00+00:00")
 
     assert promotion.granted([*found, done], wish()) == done
     assert promotion.granted([*found, done], wish(operator="ben")) is None
     assert promotion.granted(found, wish()) is None
     assert promotion.granted([], wish()) is None
+
+
+def test_a_run_that_is_started_again_by_itself_does_not_promote_over_what_came_since() -> None:
+    found = chain((1, "retrain"), (2, "retrain"), (1, "ada"), (3, "retrain"))
+
+    assert promotion.granted(found, wish("1", run=found[2].decision)) == found[2]
+    assert promotion.granted(found, wish("1", run="another")) is None
 
 
 def test_a_version_in_service_is_granted_to_anyone() -> None:
