@@ -153,7 +153,7 @@ def judge(
             rival = judging.score_champion(resources.registry, definition, champion, rows, threads, folder)
         judged = judging.judge(resources.lake, definition, candidate, snapshot, rival, rows, resources.settings.threads)
     get_run_logger().info("%s: %s", judged.verdict.decision, judged.verdict.reason)
-    judging.keep_plot(resources.lake, candidate.model, decision, judged.plot)
+    judging.keep(resources.lake, candidate.model, decision, judged)
     return judged.verdict
 
 

@@ -11,6 +11,7 @@ from flows.ml import champion as champions
 from flows.ml import evaluation, report
 from flows.ml.baseline import Baseline
 from flows.ml.candidate import Candidate
+from flows.ml.comparison import Tally, tally
 from flows.ml.definition import Model, Verdict
 from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
@@ -22,9 +23,10 @@ from flows.ml.training import Predictor, targets
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict and the plot (PNG) that goes with it."""
+    """A verdict, the candidate's errors by day and slice, and the plot (PNG) that goes with it."""
 
     verdict: Verdict
+    errors: Tally | None
     plot: bytes
 
 
@@ -57,6 +59,7 @@ def judge(
     predictions = predictor.predict(rows)
     contender = Contender(tuple(part.month for part in snapshot.train), predictions)
     verdict = evaluation.judge(model, snapshot.judge.month, rows, naive, contender, champion)
+    finite = rows.height and np.isfinite(predictions).all() and np.isfinite(naive).all()
     scored = report.Scored(
         hour=rows[model.features.day].dt.hour().cast(pl.Int64).to_numpy(),
         actual=targets(rows, model) / model.target_unit,
@@ -64,7 +67,11 @@ def judge(
         champion=champion.predictions if champion else None,
         naive=naive,
     )
-    return Judged(verdict, report.error_plot(scored, f"{model.name}: {snapshot.span}", model.unit))
+    return Judged(
+        verdict,
+        tally(model, rows, targets(rows, model), naive, predictions) if finite else None,
+        report.error_plot(scored, f"{model.name}: {snapshot.span}", model.unit),
+    )
 
 
 def score_champion(
@@ -78,20 +85,38 @@ def score_champion(
     return Contender(champion.trained_on, champion.predict(rows, model))
 
 
-def keep_plot(lake: Lake, model: str, decision: str, png: bytes) -> None:
-    """Leave the plot of a decision in the lake, for the report; that of a former judgement gives way."""
-    key = _plot_key(model, decision)
-    if not lake.put_new(key, png) and (there := lake.find(key)):
-        lake.replace(key, png, there.etag)
+def keep(lake: Lake, model: str, decision: str, judged: Judged) -> None:
+    """Leave a decision's errors in the lake for monitoring, then its plot for the report.
+
+    Those of a former judgement give way. A decision whose plot is there is whole.
+    """
+    if judged.errors:
+        _put(lake, _key(model, decision, "errors.json"), judged.errors.to_json())
+    _put(lake, _key(model, decision, "errors.png"), judged.plot)
+
+
+def errors(lake: Lake, model: str, decision: str) -> Tally | None:
+    """The candidate's errors by day and slice, as judged; None where they were not kept."""
+    found = _get(lake, _key(model, decision, "errors.json"))
+    return None if found is None else Tally.from_json(found)
 
 
 def plot(lake: Lake, model: str, decision: str) -> bytes | None:
     """The plot (PNG) of a decision, None before it was judged."""
+    return _get(lake, _key(model, decision, "errors.png"))
+
+
+def _put(lake: Lake, key: str, data: bytes) -> None:
+    if not lake.put_new(key, data) and (there := lake.find(key)):
+        lake.replace(key, data, there.etag)
+
+
+def _get(lake: Lake, key: str) -> bytes | None:
     try:
-        return lake.get(_plot_key(model, decision))
+        return lake.get(key)
     except ObjectMissing:
         return None
 
 
-def _plot_key(model: str, decision: str) -> str:
-    return f"decisions/{model}/{decision}/errors.png"
+def _key(model: str, decision: str, name: str) -> str:
+    return f"decisions/{model}/{decision}/{name}"
