@@ -110,7 +110,7 @@ def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
     """Where people see a version and its run."""
     return {
         f"version {version.number} in MLflow": f"{ui}/#/models/{version.model}/versions/{version.number}",
-        "its run": registry.run_url(version, ui),
+        "its run": registry.run_url(version.run_id, ui),
     }
 
 

@@ -91,6 +91,22 @@ class Record:
     example: "pd.DataFrame"
 
 
+@dataclass(frozen=True)
+class Report:
+    """What is kept of a version beside its training: a run of its own under that one, found again by ``key``.
+
+    ``metrics`` are figures MLflow draws over time, ``files`` what people read.
+    """
+
+    version: Version
+    key: str
+    title: str
+    description: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    files: Sequence[Path] = ()
+
+
 class Registry:
     """The tracking server and model registry at ``uri``. Raises RegistryUnreachable, RegistryError, VersionMissing."""
 
@@ -173,11 +189,45 @@ class Registry:
                     self._client.set_model_version_tag(kept.model, str(kept.number), key, value)
         return self.version(record.model, kept.number)
 
-    def run_url(self, version: Version, ui: str) -> str:
-        """Where people see the run of a version."""
+    def keep(self, report: Report) -> str:
+        """The run of a report, new or there already, brought up to what it says; gives the run's id.
+
+        A call that ended half-way is completed by the next.
+        """
+        from mlflow.entities import Metric, RunTag
+
         with _named(self.uri):
-            experiment = self._client.get_run(version.run_id).info.experiment_id
-        return f"{ui}/#/experiments/{experiment}/runs/{version.run_id}"
+            experiment = self._client.get_run(report.version.run_id).info.experiment_id
+            found = self._client.search_runs([experiment], f"tags.report = '{report.key}'", max_results=1)
+            tags = {"report": report.key, "mlflow.parentRunId": report.version.run_id}
+            run = found[0] if found else self._client.create_run(experiment, tags=tags, run_name=report.title)
+            run_id, now = str(run.info.run_id), int(time.time() * 1000)
+            kept = {**report.tags, "mlflow.note.content": report.description}
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in report.metrics.items()],
+                tags=[RunTag(name, value) for name, value in kept.items()],
+            )
+            for path in report.files:
+                self._client.log_artifact(run_id, str(path), "report")
+            self._client.set_terminated(run_id)
+        return run_id
+
+    def reports(self, model: str, of: str) -> list[Mapping[str, str]]:
+        """The tags of the reports of a model whose tag ``of`` is set, the oldest first."""
+        with _named(self.uri):
+            experiment = self._client.get_experiment_by_name(model)
+            if experiment is None:
+                return []
+            only = f"tags.`{of}` != ''"
+            runs = self._client.search_runs([experiment.experiment_id], only, order_by=["attributes.start_time ASC"])
+        return [dict(run.data.tags) for run in runs]
+
+    def run_url(self, run_id: str, ui: str) -> str:
+        """Where people see a run."""
+        with _named(self.uri):
+            experiment = self._client.get_run(run_id).info.experiment_id
+        return f"{ui}/#/experiments/{experiment}/runs/{run_id}"
 
     def _run(self, record: Record) -> str:
         """The run of a fingerprint: one that was begun before, else a new one."""
