@@ -149,7 +149,9 @@ def announce(case: Case, found: Findings, address: str) -> None:
     event = Event(
         id=uuid.uuid5(_NAMESPACE, facts),
         event=ALARM,
-        resource=Resource({"prefect.resource.id": f"trainyard.model.{case.model}", "prefect.resource.name": case.model}),
+        resource=Resource(
+            {"prefect.resource.id": f"trainyard.model.{case.model}", "prefect.resource.name": case.model}
+        ),
         related=[RelatedResource(each) for each in ([run, of] if deployment.id else [run])],
         payload={
             "model": case.model,

@@ -40,9 +40,9 @@ def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> 
     """Land the next month, score and monitor it by the champion in service, then retrain.
 
     Ends as the retrain ended, and says how the champion did. The retrain runs whatever became of score and monitor; a
-    champion that knows the month is not held against it. A month not published yet ends Completed as ``Not published``; the first month of a lake,
-    which leaves nothing to train on, Completed as ``Landed``. Where a run before this one landed a month and did not
-    come as far as a verdict on it, that month is judged first.
+    champion that knows the month is not held against it. A month not published yet ends Completed as ``Not published``;
+    the first month of a lake, which leaves nothing to train on, Completed as ``Landed``. Where a run before this one
+    landed a month and did not come as far as a verdict on it, that month is judged first.
 
     Args:
         model: Which model.

@@ -1,6 +1,6 @@
 """Retrains that answer an alarm, in the lake: at most one for a month and a cause, whatever runs again.
 
-    monitoring/<model>/<month>/<cause>.json   written only where there is none; how it ended is written into it
+monitoring/<model>/<month>/<cause>.json   written only where there is none; how it ended is written into it
 """
 
 import json

@@ -46,9 +46,10 @@ class _Sums:
 
 @dataclass(frozen=True)
 class Tally:
-    """Rows and squared errors (in ``UNIT``) of one model and its naive baseline, [days, parts] each; part 0 is all rows.
+    """Rows and squared errors (in ``UNIT``) of one model and its naive baseline, [days, parts] each.
 
-    ``parts`` names slice and part. It is all that an interval of another month's errors against these is made of.
+    ``parts`` names slice and part; part 0 is all rows. It is all that an interval of another month's errors against
+    these is made of.
     """
 
     parts: tuple[tuple[str, str], ...]

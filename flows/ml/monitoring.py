@@ -15,7 +15,7 @@ import numpy as np
 from flows.ml.comparison import ALL, Tally, day_draws
 from flows.ml.definition import Gate, Interval, Model
 from flows.ml.drift import Drift
-from flows.ml.features import Floats, Integers
+from flows.ml.features import Floats
 
 Cause = Literal["error", "drift", "unseen", "missing"]
 
@@ -32,8 +32,8 @@ class Promotion:
 class PartError:
     """The error of a part of the month, relative to the naive baseline's.
 
-    ``ratio`` is of the two RMSE, ``before`` the same at promotion and ``growth`` one over the other; without what was at
-    promotion it is ``ratio`` itself, and ``limit`` is 1: no worse than the baseline. ``judged``: it may alarm.
+    ``ratio`` is of the two RMSE, ``before`` the same at promotion and ``growth`` one over the other; without what was
+    at promotion it is ``ratio`` itself, and ``limit`` is 1: no worse than the baseline. ``judged``: it may alarm.
     """
 
     slice: str
@@ -90,7 +90,9 @@ class Findings:
             return "; ".join(alarm.text for alarm in self.alarms)
         error = f"error {_against(self.errors[0])}" if self.errors else "no row could be scored"
         furthest = max(self.drifts, key=lambda drift: drift.distance / drift.limit, default=None)
-        moved = f"; {furthest.name} has moved most, by {furthest.distance:.3f} of {furthest.limit:g}" if furthest else ""
+        moved = (
+            f"; {furthest.name} has moved most, by {furthest.distance:.3f} of {furthest.limit:g}" if furthest else ""
+        )
         return f"{error}{moved}"
 
 
@@ -111,10 +113,10 @@ def part_errors(model: Model, now: Tally, promotion: Promotion) -> tuple[PartErr
     found = []
     for at, (name, part) in enumerate(now.parts):
         there = before.parts.index((name, part)) if before and (name, part) in before.parts else None
-        ratio = _ratio(now.model[:, at].sum(), now.naive[:, at].sum())
+        ratio = _ratio(now, at)
         reference, resampled = promotion.ratio if name == ALL else None, later[:, at]
         if before is not None and earlier is not None and there is not None:
-            reference = _ratio(before.model[:, there].sum(), before.naive[:, there].sum())
+            reference = _ratio(before, there)
             resampled = resampled / earlier[:, there]
         elif reference:
             resampled = resampled / reference
@@ -141,9 +143,9 @@ def _resampled(tally: Tally, gate: Gate) -> Floats:
         return np.asarray(np.sqrt((draws @ tally.model) / (draws @ tally.naive)))
 
 
-def _ratio(squares: Integers, naive: Integers) -> float:
+def _ratio(tally: Tally, at: int) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.sqrt(squares / naive))
+        return float(np.sqrt(tally.model[:, at].sum() / tally.naive[:, at].sum()))
 
 
 def _interval(value: float, resampled: Floats, gate: Gate) -> Interval:
@@ -203,7 +205,9 @@ def _drift(drift: Drift) -> str:
 def _unseen(model: Model, drifts: Sequence[Drift]) -> list[Alarm]:
     limit = model.limits.unseen
     return [
-        Alarm("unseen", f"{drift.unseen:.2%} of the rows have a {drift.name} that training never saw (limit {limit:.2%})")
+        Alarm(
+            "unseen", f"{drift.unseen:.2%} of the rows have a {drift.name} that training never saw (limit {limit:.2%})"
+        )
         for drift in drifts
         if drift.unseen > limit
     ]

@@ -1,22 +1,25 @@
 """What the operator reads of a monitored month: the card, the plot, the figures MLflow draws over time."""
 
-import io
 import math
 import re
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from flows.ml.comparison import ALL
 from flows.ml.definition import Model
 from flows.ml.drift import Drift
 from flows.ml.monitoring import Findings, PartError
+from flows.ml.report import png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HEADLINES = {True: "Alarm", False: "Within limits"}
 
 
 def card(model: Model, month: str, version: int, judged: str, found: Findings, links: Mapping[str, str]) -> str:
     """The findings in markdown: what is past its limit, errors, drift, what is missing, links."""
+    rest = found.completeness
     lines = [
         f"# {HEADLINES[bool(found.alarms)]}: version {version} of {model.name} on {month}",
         "",
@@ -25,9 +28,9 @@ def card(model: Model, month: str, version: int, judged: str, found: Findings, l
         "## Error relative to the naive baseline",
         "",
         f"Ratios of root mean squared errors on the rows in scope, now and when the version was judged on {judged}; "
-        f"growth is one over the other, with its {100 * model.gate.confidence:g} % bootstrap interval (the days of each "
-        "month by themselves). It alarms where the whole interval is beyond the limit, in a part in bold; others have "
-        "too few rows, no figures at promotion, or are shown only.",
+        f"growth is one over the other, with its {100 * model.gate.confidence:g} % bootstrap interval (the days of "
+        "each month by themselves). It alarms where the whole interval is beyond the limit, in a part in bold; others "
+        "have too few rows, no figures at promotion, or are shown only.",
         "",
         _errors(found.errors),
         "",
@@ -38,9 +41,9 @@ def card(model: Model, month: str, version: int, judged: str, found: Findings, l
         "",
         _drifts(found.drifts),
         "",
-        f"Not seen in training: limit {model.limits.unseen:.2%}. Missing: limit {model.limits.missing:.2%} more than at "
-        f"training. In quarantine: {found.completeness.broken:.2%}, at training {found.completeness.broken_before:.2%} "
-        f"(limit {model.limits.broken:.2%} more). In scope and not scored: {found.completeness.unscored:.2%}.",
+        f"Not seen in training: limit {model.limits.unseen:.2%}. Missing: limit {model.limits.missing:.2%} more than "
+        f"at training. In quarantine: {rest.broken:.2%}, at training {rest.broken_before:.2%} "
+        f"(limit {model.limits.broken:.2%} more). In scope and not scored: {rest.unscored:.2%}.",
     ]
     if links:
         lines += ["", " · ".join(f"[{name}]({url})" for name, url in links.items())]
@@ -60,45 +63,41 @@ def metrics(found: Findings) -> dict[str, float]:
 
 
 def plot(title: str, found: Findings) -> bytes:
-    """A PNG: growth of the error by part beside drift by input, each with its limit.
-
-    It has a palette of 64 colours, as the plot of a decision.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """A PNG: growth of the error by part beside drift by input, each with its limit."""
     from matplotlib.figure import Figure
-    from PIL import Image
 
     figure = Figure(figsize=(9.6, 4.8), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    errors = [error for error in found.errors if error.judged][::-1]
-    at = np.arange(len(errors))
-    low = [error.growth.value - error.growth.low for error in errors]
-    high = [error.growth.high - error.growth.value for error in errors]
-    left.errorbar([error.growth.value for error in errors], at, xerr=[low, high], fmt="o", color="#1f5fbf", capsize=2)
-    left.scatter([error.limit for error in errors], at, marker="|", s=120, color="#c23b22", label="limit")
-    left.axvline(1.0, color="#b5b5b5", linewidth=1)
-    left.set_yticks(at, [error.name for error in errors], fontsize=7)
-    left.set(title="Error, as a multiple of that at promotion", xlabel="growth, with its interval")
-    drifts = found.drifts[::-1]
-    place = np.arange(len(drifts))
-    right.barh(place, [drift.distance for drift in drifts], color="#1f5fbf", height=0.5)
-    right.scatter([drift.limit for drift in drifts], place, marker="|", s=400, color="#c23b22", label="limit")
-    right.set_yticks(place, [drift.name for drift in drifts], fontsize=7)
-    right.set(title="Inputs, against training", xlabel="Jensen-Shannon distance", xlim=(0, None))
-    right.legend(frameon=False)
+    _plot_errors(left, [error for error in found.errors if error.judged][::-1])
+    _plot_drifts(right, found.drifts[::-1])
     figure.suptitle(title)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    png = io.BytesIO()
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    Image.fromarray(pixels).convert("RGB").quantize(64).save(png, format="png", optimize=True)
-    return png.getvalue()
+    return png(figure)
+
+
+def _plot_errors(axes: "Axes", errors: Sequence[PartError]) -> None:
+    at = range(len(errors))
+    values = [error.growth.value for error in errors]
+    sides = [
+        [error.growth.value - error.growth.low for error in errors],
+        [error.growth.high - error.growth.value for error in errors],
+    ]
+    axes.errorbar(values, at, xerr=sides, fmt="o", color="#1f5fbf", capsize=2)
+    axes.scatter([error.limit for error in errors], at, marker="|", s=120, color="#c23b22")
+    axes.axvline(1.0, color="#b5b5b5", linewidth=1)
+    axes.set_yticks(at, [error.name for error in errors], fontsize=7)
+    axes.set(title="Error, as a multiple of that at promotion", xlabel="growth, its interval and its limit (red)")
+
+
+def _plot_drifts(axes: "Axes", drifts: Sequence[Drift]) -> None:
+    at = range(len(drifts))
+    axes.barh(at, [drift.distance for drift in drifts], color="#1f5fbf", height=0.5)
+    axes.scatter([drift.limit for drift in drifts], at, marker="|", s=400, color="#c23b22")
+    axes.set_yticks(at, [drift.name for drift in drifts], fontsize=7)
+    axes.set(title="Inputs, against training", xlabel="Jensen-Shannon distance and its limit (red)", xlim=(0, None))
 
 
 def _errors(errors: tuple[PartError, ...]) -> str:
-    head = (
-        "| part | rows | now | at promotion | growth | limit |\n| :-- | --: | --: | --: | --: | --: |\n"
-    )
+    head = "| part | rows | now | at promotion | growth | limit |\n| :-- | --: | --: | --: | --: | --: |\n"
     return head + "\n".join(_error(error) for error in errors)
 
 
