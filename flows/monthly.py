@@ -8,7 +8,7 @@ from prefect.states import Completed
 from flows import datasets, models
 from flows.datasets import DatasetName
 from flows.ingest import Source, ingest
-from flows.ml import landing, monitored, months
+from flows.ml import landing, ledger, monitored, months
 from flows.ml import source as sources
 from flows.ml.errors import TrainyardError
 from flows.ml.monitored import NotMonitored
@@ -95,6 +95,8 @@ def watch(model: ModelName, month: str) -> str:
 def unwatched(model: ModelName, month: str) -> str:
     """Why the champion in service cannot be held against a month; empty where it can."""
     resources = attach()
+    if ledger.head(resources.lake, model) is None:
+        return "no model was in service."
     try:
         case = monitored.look_up(resources.lake, resources.registry, models.load(model), month)
     except NotMonitored as reason:
