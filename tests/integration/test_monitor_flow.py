@@ -12,9 +12,11 @@ from prefect.client.orchestration import get_client
 from flows.ml import judging, landing, predictions
 from flows.monitor import ALARM, monitor
 from flows.retrain import retrain
+from tests.integration import calls
 from tests.integration import home as homes
 from tests.integration.home import DATASET, MODEL, Home, artifacts, run
 from tests.integration.servers import ROOT
+from tests.integration.warm import Warm
 
 MONTH = "2023-03"
 PICKUP, DROPOFF, ZONE = pl.col("lpep_pickup_datetime"), pl.col("lpep_dropoff_datetime"), pl.col("PULocationID")
@@ -246,3 +248,45 @@ def test_an_alarm_retrains_on_the_second_window_once_for_a_month_and_a_cause(ala
     assert again.name == "Alarm"
     assert "Retrained before: " in str(again.message) or outcome["champion"] == 2
     assert (alarming.outcome(), markers(alarming)) == (outcome, kept)
+
+
+READS = ("GET", "HEAD")
+"""Killed after a call that changes nothing is killed before the next one."""
+
+
+def telling(made: list[str]) -> Iterator[calls.Moment]:
+    """The moments of a run that differ in what is left."""
+    return (one for one in calls.moments(made) if not one.after or one.what.split()[1] not in READS)
+
+
+def test_a_monitor_killed_at_any_call_is_completed_by_the_next_one(alarming: Home, warm: Warm) -> None:
+    asked: dict[str, Any] = {"model": MODEL, "month": MONTH, "and_retrain": False}
+    address = landing.manifest(alarming.lake, DATASET, MONTH).address
+    assert run(monitor, **asked).name == "Alarm"
+    MlflowClient().delete_run(reports(alarming, address)[0].info.run_id)
+    made = calls.of(warm, alarming.env, "monitor", **asked)
+
+    for moment in telling(made):
+        MlflowClient().delete_run(reports(alarming, address)[0].info.run_id)
+        assert calls.kill(warm, alarming.env, moment, "monitor", **asked), moment
+        state = run(monitor, **asked)
+        assert state.name == "Alarm", moment
+        assert [report.info.status for report in reports(alarming, address)] == ["FINISHED"], moment
+        assert len(events(address)) == 1, moment
+
+
+def test_an_answer_killed_again_and_again_further_on_leads_to_one_retrain(alarming: Home, warm: Warm) -> None:
+    with warm.run("monitor", alarming.env, model=MODEL, and_retrain=False) as scored:
+        assert scored.end()["name"] == "Alarm"
+    number = 0
+
+    # A run that is killed later each time, until none is: what each one finds is what all before it left.
+    while calls.kill(warm, alarming.env, calls.Moment(number := number + 3, after=True), "monitor", model=MODEL):
+        assert len(alarming.outcome()["versions"]) <= 2
+    again = run(monitor, model=MODEL, month=MONTH)
+
+    assert number > 30
+    assert again.name == "Alarm"
+    assert set(alarming.outcome()["versions"]) == {1, 2}
+    assert list(markers(alarming)) == ["drift.json"]
+    assert markers(alarming)["drift.json"]["outcome"]
