@@ -4,14 +4,13 @@
     predictions/<model>/<month>/<month's address>/v<version>/manifest.json           written last: it makes them
 
 Readers begin at the manifest, so what a crash leaves behind, or a writer who came second, is seen by no one.
-The file has the rows of the month's own in their order: ``prediction`` (Float64, in the model's unit, null where the row
-could not be scored) and ``reason`` (String, why not, null where it was).
+The file has the rows of the month's own in their order: ``prediction`` (Float64, in the model's unit, null where the
+row could not be scored) and ``reason`` (String, why not, null where it was).
 """
 
 import functools
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -37,9 +36,9 @@ class Predictions:
 
     ``fingerprint`` and ``run_id`` (MLflow's) are those of the version's training. ``address`` is the sha256 of the
     month's rows, ``source`` the object that holds them; ``data`` is the object of the predictions. Of ``rows`` rows
-    ``scored`` have a prediction, ``reasons`` counts the others. ``mean_predicted`` and ``mean_actual`` are over the ``in_scope``
-    scored rows that are in the model's scope, in ``unit``, None where there are none. ``revision`` is that of the code;
-    ``created_at`` is in UTC, ISO 8601.
+    ``scored`` have a prediction, ``reasons`` counts the others. ``mean_predicted`` and ``mean_actual`` are in ``unit``,
+    over the ``in_scope`` scored rows that are in the model's scope; None where there are none. ``revision`` is that of
+    the code; ``created_at`` is in UTC, ISO 8601.
     """
 
     model: str
@@ -60,11 +59,6 @@ class Predictions:
     unit: str
     revision: str
     created_at: str
-
-    @property
-    def folder(self) -> str:
-        """Where they lie in the lake."""
-        return _folder(self.model, self.month, self.address, self.version)
 
     def to_json(self) -> bytes:
         """The manifest as a lake keeps it."""
@@ -120,12 +114,11 @@ def is_whole(lake: Lake, found: Predictions) -> bool:
 
 
 def publish(lake: Lake, made: Predictions, path: Path) -> Published:
-    """Bring predictions into the lake: the file first, under its digest, then the manifest that names it.
+    """Bring predictions into the lake: the file first, by the key that ``data_key`` gave it, then the manifest.
 
-    ``made`` comes without ``data``'s name. Where another writer was first, its predictions stay; a manifest whose file
-    is gone, or one of another training by the same number, gives way. Raises ``Conflict`` and the lake's other errors.
+    Where another writer was first, its predictions stay; a manifest whose file is gone, or one of another training by
+    the same number, gives way. Raises ``Conflict`` and the lake's other errors.
     """
-    made = replace(made, data=replace(made.data, name=f"{made.folder}/{made.data.sha256}-data.parquet"))
     key = _manifest_key(made.model, made.month, made.address, made.version)
     lake.upload_new(made.data.name, path)
     if lake.put_new(key, made.to_json()):
@@ -143,10 +136,9 @@ def publish(lake: Lake, made: Predictions, path: Path) -> Published:
     raise Conflict(f"{lake.uri(key)}: others keep changing it. Let one scoring of {made.month} run at a time.")
 
 
-def file_of(path: Path) -> File:
-    """A local file by its size and sha256, to be given a name in the lake."""
-    with path.open("rb") as file:
-        return File("", path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+def data_key(model: str, month: str, address: str, version: int, sha256: str) -> str:
+    """Where predictions whose file has that digest (hex) lie in the lake."""
+    return f"{_folder(model, month, address, version)}/{sha256}-data.parquet"
 
 
 def _manifest_key(model: str, month: str, address: str, version: int) -> str:
