@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from flows.ml.errors import TrainyardError
 from flows.ml.features import Floats
 from flows.ml.ledger import Entry
 from flows.ml.registry import Registry, RegistryUnreachable, Version, VersionMissing
+from flows.ml.settings import serving_threads
 from flows.ml.training import PredictionError, as_pandas, raw_rows
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def load(registry: Registry, model: Model, entry: Entry, threads: int, folder: P
         if version.fingerprint != entry.fingerprint:  # the number was given anew after the registry was emptied
             raise VersionMissing("it is another training than the one that was promoted")
         months = tuple(str(part["month"]) for part in json.loads(version.tags["snapshot"])["train"])
-        with _threads(threads):
+        with serving_threads(threads):
             return Champion(version, months, mlflow.pyfunc.load_model(str(registry.download(version, folder))))
 
 
@@ -72,15 +72,3 @@ def _named(number: int) -> Iterator[None]:
         raise ChampionUnusable(
             f"version {number} cannot be loaded or scored ({error}). Restore it in MLflow, then run this again."
         ) from error
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """What stored code reads when it is loaded: a pod may use fewer cores than it sees."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = before or str(count)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
