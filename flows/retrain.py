@@ -17,6 +17,7 @@ from flows.ml import fingerprint as identity
 from flows.ml import judging, ledger, registration, report, training
 from flows.ml import snapshot as snapshots
 from flows.ml.candidate import Candidate
+from flows.ml.champion import ChampionUnusable
 from flows.ml.definition import Verdict
 from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
@@ -126,7 +127,7 @@ def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, deci
     weighed = judge.with_options(refresh_cache=anew)
     try:
         return weighed(candidate, snapshot, champion, decision)
-    except judging.ChampionUnusable as fault:
+    except ChampionUnusable as fault:
         return weighed(candidate, snapshot, champion, decision, champion_fault=str(fault))
 
 
@@ -148,7 +149,8 @@ def judge(
         rows = training.in_scope(found.collect(), definition)
         rival = Contender((), None, champion_fault) if champion_fault else None
         if champion and not rival:
-            rival = judging.score_champion(resources.registry, definition, champion, rows, folder)
+            threads = resources.settings.threads
+            rival = judging.score_champion(resources.registry, definition, champion, rows, threads, folder)
         judged = judging.judge(resources.lake, definition, candidate, snapshot, rival, rows, resources.settings.threads)
     get_run_logger().info("%s: %s", judged.verdict.decision, judged.verdict.reason)
     judging.keep_plot(resources.lake, candidate.model, decision, judged.plot)

@@ -1,29 +1,23 @@
 """Candidate, champion and naive baseline on the same rows of the judged month, and the gate's verdict on them."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from flows.ml import candidate as staging
+from flows.ml import champion as champions
 from flows.ml import evaluation, report
 from flows.ml.baseline import Baseline
 from flows.ml.candidate import Candidate
 from flows.ml.definition import Model, Verdict
-from flows.ml.errors import TrainyardError
 from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
 from flows.ml.lake import Lake, ObjectMissing
 from flows.ml.ledger import Entry
-from flows.ml.registry import Registry, RegistryUnreachable, VersionMissing
-from flows.ml.training import PredictionError, Predictor, as_pandas, raw_rows, targets
-
-
-class ChampionUnusable(TrainyardError):
-    """The champion cannot be loaded or scored, so nothing can be compared with it."""
+from flows.ml.registry import Registry
+from flows.ml.training import Predictor, targets
 
 
 @dataclass(frozen=True)
@@ -73,29 +67,15 @@ def judge(
     return Judged(verdict, report.error_plot(scored, f"{model.name}: {snapshot.span}", model.unit))
 
 
-def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.DataFrame, folder: Path) -> Contender:
+def score_champion(
+    registry: Registry, model: Model, entry: Entry, rows: pl.DataFrame, threads: int, folder: Path
+) -> Contender:
     """The champion as the registry stores it, with its own code, on the rows.
 
     Raises ``ChampionUnusable`` where the stored version is at fault, ``RegistryUnreachable`` where the server is.
     """
-    import mlflow.pyfunc
-
-    try:
-        version = registry.version(model.name, entry.version)
-        if version.fingerprint != entry.fingerprint:  # the number was given anew after the registry was emptied
-            raise VersionMissing("it is another training than the one that was promoted")
-        snapshot = json.loads(version.tags["snapshot"])
-        stored = mlflow.pyfunc.load_model(str(registry.download(version, folder)))
-        predictions = np.asarray(stored.predict(as_pandas(raw_rows(rows, model))), dtype=np.float64)
-        if predictions.shape != (rows.height,):
-            raise PredictionError(f"it gave predictions of shape {predictions.shape} for {rows.height:,} rows")
-    except RegistryUnreachable:
-        raise
-    except Exception as error:  # what a stored version may do wrong has no limits, and each means the same
-        raise ChampionUnusable(
-            f"version {entry.version} cannot be loaded or scored ({error}). Restore it in MLflow, then run this again."
-        ) from error
-    return Contender(tuple(part["month"] for part in snapshot["train"]), predictions)
+    champion = champions.load(registry, model, entry, threads, folder)
+    return Contender(champion.trained_on, champion.predict(rows, model))
 
 
 def keep_plot(lake: Lake, model: str, decision: str, png: bytes) -> None:

@@ -16,6 +16,10 @@ class HeadMoved(TrainyardError):
     """Another promotion came first: what was judged against the former head must be judged again."""
 
 
+class NoChampion(TrainyardError):
+    """No version of the model was promoted yet."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One promotion. ``version`` is MLflow's; ``champion`` the version it replaced; ``decision`` what it rests on."""
@@ -52,6 +56,14 @@ def head(lake: Lake, model: str) -> Entry | None:
     """The newest promotion, whose version is the champion; None before the first."""
     keys = sorted(lake.keys(f"ledger/{model}/"))
     return Entry(**lake.get_json(keys[-1])) if keys else None
+
+
+def champion(lake: Lake, model: str) -> Entry:
+    """The promotion of the version in service. Raises ``NoChampion``."""
+    found = head(lake, model)
+    if found is None:
+        raise NoChampion(f"No version of {model} was promoted yet: run retrain for it first.")
+    return found
 
 
 def standing(lake: Lake, model: str, fingerprint: str) -> Standing:

@@ -1,7 +1,9 @@
 """The typed settings of a flow run: the only reader of the environment."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field, HttpUrl, ValidationError, field_validator
@@ -10,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flows.ml.errors import TrainyardError
 
 PREFIX = "TRAINYARD_"
+STORED_THREADS = "OMP_NUM_THREADS"
+"""What code stored with a model reads when it is loaded."""
 
 
 class SettingsError(TrainyardError):
@@ -23,7 +27,7 @@ def _cores() -> int:
 class Settings(BaseSettings):
     """Where things are and what may be used. AWS's own variables are read by the AWS libraries themselves.
 
-    ``threads``: processors a training may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that
+    ``threads``: processors a run may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that
     do not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
     credentials in Prefect; empty means the standard AWS chain.
     """
@@ -68,6 +72,21 @@ def load() -> Settings:
     if problems:
         raise SettingsError(f"the environment holds {len(problems)} wrong settings: " + "; ".join(problems))
     return settings
+
+
+@contextlib.contextmanager
+def serving_threads(count: int) -> Iterator[None]:
+    """Let stored code that is loaded meanwhile use so many threads: it knows ``OMP_NUM_THREADS`` and no settings.
+
+    Where that is set it stays. Without it stored code takes the cores it sees, which may be more than a pod may use.
+    """
+    set_here = STORED_THREADS not in os.environ
+    os.environ.setdefault(STORED_THREADS, str(count))
+    try:
+        yield
+    finally:
+        if set_here:
+            del os.environ[STORED_THREADS]
 
 
 def _variable(field: str) -> str:
