@@ -5,11 +5,10 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows import datasets, models
+from flows import models
 from flows.datasets import DatasetName
-from flows.ingest import Source, ingest
+from flows.ingest import Source, ingest, unpublished
 from flows.ml import landing, months
-from flows.ml import source as sources
 from flows.ml.errors import TrainyardError
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources
@@ -81,14 +80,6 @@ def next_month(dataset: DatasetName) -> str:
     if not have:
         raise NoMonth(f"the lake holds no month of {dataset}: run this once with the month to begin with.")
     return months.following(have[-1])
-
-
-@task(task_run_name="see whether {month} of {dataset} is published", persist_result=False, **RETRIES)
-def unpublished(dataset: DatasetName, month: str, source_template: str) -> str:
-    """Where the month's file should be, while it is not; empty once it is."""
-    definition = datasets.load(dataset)
-    address = sources.resolve(source_template or definition.url, definition.name, month)
-    return "" if sources.published(address, month, buckets=attach().bucket) else sources.shown(address)
 
 
 @task(task_run_name="find the first month of {dataset}", persist_result=False, **RETRIES)

@@ -33,6 +33,8 @@ EVERY_OPTION = {
     "prefect": {
         "url": "https://prefect.example.org",
         "existingAuthSecret": "prefect-login",
+        "noticeSecret": "notices",
+        "rerunCrashed": False,
         "concurrencyLimits": {"tlc": 2},
         "variables": {"note": "hello", "limits": {"rows": 3}},
         "storage": {"className": "fast"},

@@ -104,6 +104,8 @@ def test_values_that_exclude_each_other_are_refused_with_the_key_and_the_remedy(
         ({"prefect": {"concurrencyLimits": {"tlc": "two"}}}, "'/prefect/concurrencyLimits/tlc'", "want integer"),
         ({"prefect": {"concurrencyLimits": {"a/b": 1}}}, "'/prefect/concurrencyLimits'", "'a/b' not allowed"),
         ({"prefect": {"variables": {"Big Name": 1}}}, "'/prefect/variables'", "'Big Name' not allowed"),
+        ({"prefect": {"rerunCrashed": "yes"}}, "'/prefect/rerunCrashed'", "want boolean"),
+        ({"prefect": {"noticeSecret": "https://hooks.example.org/a"}}, "'/prefect/noticeSecret'", "does not match"),
         ({"prefect": {"silenceSeconds": 30}}, "'/prefect/silenceSeconds'", "want 60"),
         ({"prefect": {"pendingSeconds": 5}}, "'/prefect/pendingSeconds'", "want 30"),
         ({"prefect": {"service": {"nodePort": 80}}}, "'/prefect/service/nodePort'", "want 30,000"),
