@@ -50,13 +50,17 @@ class VersionMissing(TrainyardError):
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version and what its tags say: which training it is, and how it was judged."""
+    """A registered version and what its tags say: which training it is, and how it was judged.
+
+    ``made_at`` is in seconds since 1970.
+    """
 
     model: str
     number: int
     run_id: str
     fingerprint: str
     tags: Mapping[str, str]
+    made_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ class Registry:
             there = self.versions(record.model, record.fingerprint) or [made]
         kept = there[0]
         for double in there[1:]:
-            self._withdraw(double, kept)
+            self.withdraw(double, kept)
         # The same decision may come to another verdict (a champion was out of order), or have been written half.
         if any(kept.tags.get(key) != value for key, value in record.tags.items() if key != "git_sha"):
             with _named(self.uri):
@@ -243,7 +247,7 @@ class Registry:
         )
         return _version(made)
 
-    def _withdraw(self, double: Version, kept: Version) -> None:
+    def withdraw(self, double: Version, kept: Version) -> None:
         """Take back a version that another caller's lower one makes superfluous; that one may do so too."""
         with contextlib.suppress(VersionMissing), _named(self.uri):
             self._client.delete_model_version(double.model, str(double.number))
@@ -267,8 +271,8 @@ def _dataset_input(one: Input) -> "DatasetInput":
 
 
 def _version(found: "ModelVersion") -> Version:
-    tags = dict(found.tags)
-    return Version(found.name, int(found.version), str(found.run_id), tags.get("fingerprint", ""), tags)
+    tags, made_at = dict(found.tags), (found.creation_timestamp or 0) / 1000
+    return Version(found.name, int(found.version), str(found.run_id), tags.get("fingerprint", ""), tags, made_at)
 
 
 @contextlib.contextmanager

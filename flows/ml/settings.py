@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from pydantic import Field, HttpUrl, ValidationError, field_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.ml.errors import TrainyardError
@@ -25,7 +25,8 @@ class Settings(BaseSettings):
 
     ``threads``: processors a training may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that
     do not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
-    credentials in Prefect; empty means the standard AWS chain.
+    credentials in Prefect; empty means the standard AWS chain. ``keep_days``, ``keep_versions``, ``monthly_days``: the
+    limits of a reconcile (``reconciling.finding.Limits``); ``alert_webhook``: the address its alert is posted to.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -38,6 +39,10 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=_cores, ge=1, le=1024)
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     git_sha: str = Field(default="unknown", min_length=1)
+    keep_days: int = Field(default=180, ge=0)
+    keep_versions: int = Field(default=20, ge=1)
+    monthly_days: int = Field(default=40, ge=0)
+    alert_webhook: SecretStr = SecretStr("")
 
     @field_validator("mlflow_tracking_uri", "mlflow_ui")
     @classmethod
