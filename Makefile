@@ -26,6 +26,10 @@ status: ## Say what of the local platform runs, and where
 env: ## Print the environment of the local platform: eval "$$(make -s env)" points prefect and mlflow at it
 	@$(PYTHON) -m ops env
 
+.PHONY: reconcile
+reconcile: install ## Say what crashes left behind on the local platform; REPAIR=1 repairs it
+	@$(PYTHON) -m ops reconcile $(if $(REPAIR),--repair)
+
 .PHONY: kind-up
 kind-up: install ## Make a kind cluster with the whole platform on it, or repair and upgrade the one there is
 	@$(PYTHON) -m ops.kind up

@@ -1,7 +1,10 @@
 """The flow ``monthly``: the scheduled whole, ``ingest`` and then ``retrain``."""
 
-from prefect import flow, tags, task
-from prefect.client.schemas.objects import State, StateType
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, get_run_logger, tags, task
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
@@ -11,6 +14,7 @@ from flows.ingest import Source, ingest
 from flows.ml import landing, months
 from flows.ml import source as sources
 from flows.ml.errors import TrainyardError
+from flows.ml.reconciling import schedule
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources
 from flows.retrain import retrain
@@ -26,12 +30,21 @@ def run_name() -> str:
     return f"monthly {given['model']} {given['month'] or 'next month'}"
 
 
+def note_good_end(flow: Any, run: FlowRun, state: State) -> None:
+    """Leave the mark by which ``reconcile`` knows that the schedule still works; the next good end makes up for one."""
+    try:
+        schedule.note(attach().lake, run.parameters["model"], state.name or "", datetime.now(UTC))
+    except TrainyardError as error:
+        get_run_logger().warning("the mark of a good end was not left: %s", error)
+
+
 @flow(
     name="monthly",
     description="Land the next month of a model's dataset, then retrain the model and judge it on that month.",
     flow_run_name=run_name,
     timeout_seconds=8 * 3600,
     persist_result=False,
+    on_completion=[note_good_end],
 )
 def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> State:
     """Land the next month, then retrain.

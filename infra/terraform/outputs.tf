@@ -15,6 +15,11 @@ output "deploy" {
   value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.deploys_role_arn } }
 }
 
+output "reconcile" {
+  description = "The chart's values `reconcile`."
+  value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.reconcile_role_arn } }
+}
+
 output "mlflow" {
   description = "The chart's values `mlflow`."
   value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.mlflow_role_arn } }

@@ -24,7 +24,7 @@ pytestmark = [requires_terraform, pytest.mark.timeout(900)]
 OVERRIDES = ROOT / "tests/integration/moto_overrides"
 PAGE = ROOT / "docs/aws.md"
 EXAMPLE_ACCOUNT = "111122223333"
-ROLES = {"jobs": "jobs", "mlflow": "mlflow", "deploy": "deploys"}
+ROLES = {"jobs": "jobs", "mlflow": "mlflow", "deploy": "deploys", "reconcile": "reconcile"}
 """The roles by the service accounts that have them."""
 BACKEND = "use_path_style = true\nskip_region_validation = true\n"
 
@@ -174,7 +174,16 @@ def test_flow_runs_mlflow_and_deploys_write_no_folder_of_each_other(second: dict
 
     assert objects("mlflow", "artifacts") == {"mlflow"}
     assert objects("deploys", "records") == {"deploys"}
-    assert objects("jobs", "lake") == {"raw", "quarantine", "candidates", "decisions", "ledger", "results", "smoke"}
+    assert objects("jobs", "lake") == {
+        "raw",
+        "quarantine",
+        "candidates",
+        "decisions",
+        "ledger",
+        "results",
+        "smoke",
+        "marks",
+    }
 
 
 def test_each_user_of_the_database_has_a_password_of_its_own(logins: dict[str, dict[str, str]]) -> None:

@@ -39,6 +39,15 @@ EVERY_OPTION = {
         "service": {"nodePort": 31420},
     },
     "jobs": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/jobs"}},
+    "reconcile": {
+        "schedule": "0 */6 * * 1-5",
+        "suspend": True,
+        "keepDays": 30,
+        "keepVersions": 5,
+        "monthlyDays": 0,
+        "webhookSecret": "alerts",
+        "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reconcile"},
+    },
     "mlflow": {
         "url": "https://mlflow.example.org",
         "existingAuthSecret": "mlflow-login",
@@ -123,7 +132,8 @@ class Objects(list[Object]):
     def pods(self) -> Iterator[tuple[str, Object]]:
         """The pods of the installation, each as its owner's kind and name with its specification."""
         for found in self:
-            spec = found if found["kind"] == "Pod" else found.get("spec", {}).get("template")
+            own = found.get("spec", {})
+            spec = found if found["kind"] == "Pod" else own.get("jobTemplate", {}).get("spec", own).get("template")
             if spec:
                 yield f"{found['kind']}/{found['metadata']['name']}", spec["spec"]
 

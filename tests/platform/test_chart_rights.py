@@ -13,6 +13,7 @@ RIGHTS = {
         "/pods": {"get", "list", "watch"},
         "/pods/log": {"get"},
     },
+    "trainyard-reconcile": {"batch/jobs": {"list", "delete"}},
     "trainyard-jobs": {},
     "trainyard-deploy": {},
     "trainyard-mlflow": {},
