@@ -1,9 +1,8 @@
 """What a test of ``reconcile`` plants, and the reconcile it lets look for it."""
 
 import contextlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,17 +13,16 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Completed, Pending, Running
 
 from flows.ml import ledger
-from flows.ml.fingerprint import Part, Snapshot
 from flows.ml.ledger import Entry
 from flows.ml.reconciling.finding import Limits
 from flows.ml.settings import load
 from flows.reconciling import opening
 from flows.reconciling.whole import Reconcile, Systems
-from tests.integration.home import DATASET, MODEL, Home
+from tests.integration.home import MODEL, Home
+from tests.unit.verdicts import VERDICT
 
 AT_ONCE = Limits(settle=timedelta(0), stale=timedelta(0))
 """Limits to which nothing is too young."""
-VERDICT = {"verdict": "keep", "reason": "no gain", "judged": "2023-02", "judged_against": "", "snapshot": "{}"}
 IN_A_YEAR = datetime.now(UTC) + timedelta(days=365)
 
 Done = tuple[str, str, str]
@@ -82,12 +80,6 @@ class Plants:
     def numbers(self) -> list[int]:
         """The versions there are."""
         return [version.number for version in self.home.registry.versions(MODEL)]
-
-
-def snapshot(*addresses: str) -> dict[str, str]:
-    """The tag of a version that was trained on these addresses but the last, which judged it."""
-    parts = [Part(f"2023-{number:02d}", address, 1) for number, address in enumerate(addresses, 1)]
-    return {**VERDICT, "snapshot": json.dumps(asdict(Snapshot(DATASET, tuple(parts[:-1]), parts[-1])))}
 
 
 def start(state: State, pool: str | None = None, parent: FlowRun | None = None, **parameters: Any) -> FlowRun:

@@ -10,7 +10,8 @@ from flows.ml import landing
 from flows.ml.lake import Lake
 from flows.ml.reconciling.finding import Limits
 from tests.integration.home import DATASET, MODEL, Home
-from tests.integration.reconciling import AT_ONCE, IN_A_YEAR, Plants, done, look, snapshot
+from tests.integration.reconciling import AT_ONCE, IN_A_YEAR, Plants, done, look
+from tests.unit.verdicts import snapshot
 
 OTHER = "0" * 64
 

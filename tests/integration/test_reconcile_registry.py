@@ -7,8 +7,9 @@ import pytest
 from flows.ml.reconciling.finding import Limits
 from flows.retrain import retrain
 from tests.integration.home import MODEL, Home, run
-from tests.integration.reconciling import AT_ONCE, IN_A_YEAR, VERDICT, Plants, done, look
+from tests.integration.reconciling import AT_ONCE, IN_A_YEAR, Plants, done, look
 from tests.integration.run_flow import Child
+from tests.unit.verdicts import VERDICT
 
 
 @pytest.fixture

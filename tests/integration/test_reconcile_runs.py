@@ -44,9 +44,8 @@ class Cluster:
 @pytest.fixture
 def cluster(home: Home) -> Cluster:
     """A cluster, and in Prefect the pool whose runs have Jobs on it."""
-    with get_client(sync_client=True) as client:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name="kubernetes", type="kubernetes"))
+    with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name="kubernetes", type="kubernetes"))
     return Cluster()
 
 

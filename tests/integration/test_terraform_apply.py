@@ -26,6 +26,8 @@ PAGE = ROOT / "docs/aws.md"
 EXAMPLE_ACCOUNT = "111122223333"
 ROLES = {"jobs": "jobs", "mlflow": "mlflow", "deploy": "deploys", "reconcile": "reconcile"}
 """The roles by the service accounts that have them."""
+TIDIED = {"raw", "quarantine", "candidates", "decisions", "predictions"}
+"""The folders of the lake in which a reconcile may delete."""
 BACKEND = "use_path_style = true\nskip_region_validation = true\n"
 
 
@@ -172,8 +174,18 @@ def test_flow_runs_mlflow_and_deploys_write_no_folder_of_each_other(second: dict
         resources = json.dumps([each["Resource"] for each in document["Statement"]])
         return set(re.findall(r"lake-\d+/(\w+)/\*", resources))
 
+    def deletes(role: str, policy: str) -> set[str]:
+        document = found[f'module.identity.module.{role}.aws_iam_role_policy.own["{policy}"].policy']
+        resources = json.dumps(
+            [each["Resource"] for each in document["Statement"] if "s3:DeleteObject" in each["Action"]]
+        )
+        return set(re.findall(r"lake-\d+/(\w+)/\*", resources))
+
     assert objects("mlflow", "artifacts") == {"mlflow"}
     assert objects("deploys", "records") == {"deploys"}
+    assert objects("reconcile", "lake") == {*TIDIED, "ledger", "marks", "deploys"}
+    assert deletes("reconcile", "lake") == TIDIED
+    assert deletes("jobs", "lake") == {"smoke"}
     assert objects("jobs", "lake") == {
         "raw",
         "quarantine",
