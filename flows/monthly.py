@@ -30,9 +30,9 @@ def run_name() -> str:
     return f"monthly {given['model']} {given['month'] or 'next month'}"
 
 
-def note_good_end(_: Any, run: FlowRun, state: State) -> None:
+def note_good_end(flow: Any, flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 - Prefect's names
     """Leave the mark by which ``reconcile`` sees that the schedule works. Where that fails Prefect logs it."""
-    schedule.note(attach().lake, run.parameters["model"], state.name or "", datetime.now(UTC))
+    schedule.note(attach().lake, flow_run.parameters["model"], state.name or "", datetime.now(UTC))
 
 
 @flow(

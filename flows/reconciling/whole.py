@@ -105,9 +105,9 @@ class Reconcile:
 
     def _lake(self, models: list[ModelFacts], staying: list[Version]) -> None:
         found = facts.of_lake(self.systems.lake, models, staying)
-        findings = lake_findings.find(found, self.limits, self.now)
-        findings += retention.old_months(found.listed, found.current, staying, self.limits, self.now)
-        self._all(findings, lambda finding: repairs.in_lake(self.systems.lake, finding))
+        old = retention.old_months(found.listed, found.current, staying, self.limits, self.now)
+        findings = lake_findings.find(found, self.limits, self.now, old)
+        self._all([*old, *findings], lambda finding: repairs.in_lake(self.systems.lake, finding))
 
     def _monthly(self) -> None:
         ends = schedule.good_ends(self.systems.lake)

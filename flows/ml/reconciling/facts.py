@@ -24,13 +24,13 @@ def of_lake(lake: Lake, models: Iterable[ModelFacts], versions: Sequence[Version
     """
     current = {(found.dataset, found.month): found for found in _current(lake)}
     listed = [one for folder in FOLDERS for one in lake.listed(f"{folder}/")]
-    manifests = [*current.values(), *_manifests(lake, listed)]
+    manifests = {**{_month(found): found for found in current.values()}, **_manifests(lake, listed)}
     entries = [entry for model in models for entry in model.entries]
     return LakeFacts(
         listed=listed,
         uploads=lake.uploads(),
         current={place: found.address for place, found in current.items()},
-        quarantined={found.quarantine.name for found in manifests if found.quarantine},
+        quarantined={key: found.quarantine.name for key, found in manifests.items() if found.quarantine},
         fingerprints={version.fingerprint for version in versions},
         decisions={version.tags.get("decision", "") for version in versions} | {entry.decision for entry in entries},
     )
@@ -43,7 +43,11 @@ def _current(lake: Lake) -> list[Manifest]:
     return [Manifest.from_json(lake.get(key), key) for key in keys if lake.find(key)]
 
 
-def _manifests(lake: Lake, listed: Sequence[Listed]) -> list[Manifest]:
-    """The manifests of the addresses."""
+def _month(found: Manifest) -> str:
+    return f"raw/{found.dataset}/{found.month}/manifest.json"
+
+
+def _manifests(lake: Lake, listed: Sequence[Listed]) -> dict[str, Manifest]:
+    """The manifests of the addresses, by key."""
     keys = [one.key for one in listed if ADDRESS.fullmatch(one.key) and one.key.endswith("/manifest.json")]
-    return [Manifest.from_json(lake.get(key), key) for key in keys]
+    return {key: Manifest.from_json(lake.get(key), key) for key in keys}

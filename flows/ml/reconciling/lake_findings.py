@@ -45,24 +45,26 @@ class Address:
 class LakeFacts:
     """What is in the lake, and what is referred to.
 
-    ``current`` is the address of each (dataset, month); ``quarantined`` the keys that manifests name; ``fingerprints``
-    and ``decisions`` are those of versions that stay, and of the ledger.
+    ``current`` is the address of each (dataset, month); ``quarantined`` maps the keys of manifests to the objects of
+    broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger.
     """
 
     listed: Sequence[Listed]
     uploads: Sequence[Upload]
     current: Mapping[tuple[str, str], str]
-    quarantined: Set[str]
+    quarantined: Mapping[str, str]
     fingerprints: Set[str]
     decisions: Set[str]
 
 
-def find(facts: LakeFacts, limits: Limits, now: datetime) -> list[Finding]:
-    """Everything but what retention finds."""
+def find(facts: LakeFacts, limits: Limits, now: datetime, old: Sequence[Finding] = ()) -> list[Finding]:
+    """Everything but ``old``, which retention finds, and what goes along with it."""
+    months = list(_months(facts, limits, now))
+    gone = {key for finding in (*months, *old) for key in finding.target}
     return [
-        *_months(facts, limits, now),
+        *months,
         *_predictions(facts, limits, now),
-        *_quarantine(facts, limits, now),
+        *_quarantine(facts, limits, now, gone),
         *_staged(facts, limits, now),
         *_uploads(facts, limits, now),
     ]
@@ -91,10 +93,11 @@ def _predictions(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Fi
             yield Finding(Kind.HALF_WRITTEN, folder, f"it has no manifest {_since(written)}", model, keys)
 
 
-def _quarantine(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding]:
+def _quarantine(facts: LakeFacts, limits: Limits, now: datetime, gone: Set[str]) -> Iterator[Finding]:
+    named = {rows for manifest, rows in facts.quarantined.items() if manifest not in gone}
     for one in facts.listed:
         folder, dataset, *_ = one.key.split("/")
-        if folder == "quarantine" and one.key not in facts.quarantined and now - one.written >= limits.stale:
+        if folder == "quarantine" and one.key not in named and now - one.written >= limits.stale:
             why = f"no manifest names it {_since(one.written)}"
             yield Finding(Kind.HALF_WRITTEN, one.key, why, dataset, (one.key,))
 
