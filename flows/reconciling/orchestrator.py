@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 
 from flows.ml.errors import TrainyardError
 from flows.reconciling.runs import Run
@@ -68,14 +68,17 @@ class Orchestrator:
         with _prefect() as client:
             return frozenset(subject for run in _open(client) for subject in self._subjects(run))
 
-    def crash(self, run_id: str, state_id: str, why: str) -> None:
-        """Set a run Crashed that is in the state it was found in. Raises ``RunMoved``."""
+    def end(self, run_id: str, state_id: str, why: str) -> None:
+        """Set a run Crashed, or Cancelled where it was being cancelled, that is in the state it was found in.
+
+        Raises ``RunMoved``.
+        """
         with _prefect() as client:
             run = client.read_flow_run(UUID(run_id))
             if run.state is None or str(run.state.id) != state_id:
                 raise RunMoved(f"run {run.name} went on meanwhile: it is {run.state and run.state.name} now")
-            client.set_flow_run_state(run.id, Crashed(message=why))
-            if (state := client.read_flow_run(run.id).state) is None or not state.is_crashed():
+            client.set_flow_run_state(run.id, (Cancelled if run.state.is_cancelling() else Crashed)(message=why))
+            if (state := client.read_flow_run(run.id).state) is None or not state.is_final():
                 raise RunMoved(f"Prefect leaves run {run.name} {run.state.name}: set its state in the UI")
 
     def _run(self, run: FlowRun, above: Mapping[UUID, UUID]) -> Run:

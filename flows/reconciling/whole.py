@@ -86,13 +86,13 @@ class Reconcile:
         if jobs := self.systems.jobs:
             there = jobs.list()
             lost = runs.without_job(list(under_way.values()), there, POOL, self.limits, self.now)
-            self._all(lost, self._crash)
+            self._all(lost, self._end)
             dead = frozenset(finding.target[0] for finding in lost)
             asked = self.systems.prefect.find({job.run_id for job in there})
             self._all(runs.without_run(asked, there, self.limits, self.now), lambda found: jobs.delete(*found.target))
         else:
             self.notes.append(f"Jobs: not looked at. {self.systems.no_jobs}")
-        self._all(runs.orphans(under_way, dead, self.limits, self.now), self._crash)
+        self._all(runs.orphans(under_way, dead, self.limits, self.now), self._end)
 
     def _models(self, models: list[ModelFacts], staying: list[Version]) -> None:
         for name in self.systems.models:
@@ -118,10 +118,10 @@ class Reconcile:
     def _repairing(self, found: ModelFacts) -> Callable[[Finding], None]:
         return lambda finding: repairs.in_registry(self.systems.lake, self.systems.registry, found, finding)
 
-    def _crash(self, finding: Finding) -> None:
+    def _end(self, finding: Finding) -> None:
         run_id, state_id = finding.target
         why = f"reconcile: {finding.kind} ({finding.why}). Run it again; it goes on where it stopped."
-        self.systems.prefect.crash(run_id, state_id, why)
+        self.systems.prefect.end(run_id, state_id, why)
 
     def _all(self, findings: Iterable[Finding], repair: Callable[[Finding], None]) -> list[Finding]:
         """Repair findings; gives those that are repaired, or would be."""

@@ -9,6 +9,13 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Completed, Pending, Running
 
@@ -17,6 +24,7 @@ from flows.ml.ledger import Entry
 from flows.ml.reconciling.finding import Limits
 from flows.ml.settings import load
 from flows.reconciling import opening
+from flows.reconciling.orchestrator import OPEN
 from flows.reconciling.whole import Reconcile, Systems
 from tests.integration.home import MODEL, Home
 from tests.unit.verdicts import VERDICT
@@ -110,6 +118,15 @@ def close(run: FlowRun) -> None:
     """End a run that a test planted."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run.id, Completed(), force=True)
+
+
+def close_all() -> None:
+    """End every run that tests planted."""
+    planted = FlowFilter(name=FlowFilterName(any_=["planted"]))
+    still = FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN))
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_filter=planted, flow_run_filter=FlowRunFilter(state=still)):
+            close(run)
 
 
 def _subflow(client: SyncPrefectClient, parent: FlowRun | None, parameters: Mapping[str, Any]) -> FlowRun:

@@ -34,9 +34,9 @@ REPAIRS = {
     Kind.STAGED: "delete it",
     Kind.UPLOAD: "let S3 drop its parts",
     Kind.OLD_MONTH: "delete it",
-    Kind.NO_JOB: "set the run Crashed",
+    Kind.NO_JOB: "end the run",
     Kind.NO_RUN: "delete the Job",
-    Kind.ORPHAN: "set the run Crashed",
+    Kind.ORPHAN: "end the run",
 }
 """What is done about a finding. What is not here needs a person."""
 
