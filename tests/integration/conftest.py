@@ -13,6 +13,7 @@ from ops.go_programs import cache_folder
 from ops.minio import MinioMissing, find
 from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
 from tests.integration import home as homes
+from tests.integration import reconciling
 from tests.integration.servers import prefect_and_mlflow
 
 ACCESS_KEY = "trainyard-tests"
@@ -82,3 +83,11 @@ def home(platform: dict[str, str], tmp_path: Path) -> Iterator[homes.Home]:
     """A lake, a registry and a folder of published months, all empty; the environment leads there."""
     with homes.home(platform, tmp_path) as own:
         yield own
+
+
+@pytest.fixture
+def calm(home: homes.Home) -> Iterator[homes.Home]:
+    """A home on whose Prefect no run is under way, but for those that the test begins."""
+    reconciling.close_all()
+    yield home
+    reconciling.close_all()

@@ -10,8 +10,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -121,11 +119,10 @@ def close(run: FlowRun) -> None:
 
 
 def close_all() -> None:
-    """End every run that tests planted."""
-    planted = FlowFilter(name=FlowFilterName(any_=["planted"]))
+    """End every run, those that other tests killed among them: Prefect takes them to be alive for a while."""
     still = FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN))
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_filter=planted, flow_run_filter=FlowRunFilter(state=still)):
+        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=still)):
             close(run)
 
 

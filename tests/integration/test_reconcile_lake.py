@@ -15,6 +15,8 @@ from tests.unit.verdicts import snapshot
 
 OTHER = "0" * 64
 
+pytestmark = pytest.mark.usefixtures("calm")
+
 
 def keys(home: Home, folder: str) -> list[str]:
     return list(home.lake.keys(f"{folder}/"))

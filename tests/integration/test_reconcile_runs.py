@@ -3,7 +3,6 @@ real ones are in tests/cluster/test_reconcile.py."""
 
 import contextlib
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -19,8 +18,10 @@ from flows.ml.reconciling.finding import Limits
 from flows.reconciling.jobs import Jobs
 from flows.reconciling.runs import Job
 from tests.integration.home import DATASET, MODEL, Home
-from tests.integration.reconciling import Plants, close, close_all, done, look, start, state_of
+from tests.integration.reconciling import Plants, close, done, look, start, state_of
 from tests.integration.servers import at
+
+pytestmark = pytest.mark.usefixtures("calm")
 
 
 @dataclass
@@ -43,12 +44,11 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(home: Home) -> Iterator[Cluster]:
+def cluster(home: Home) -> Cluster:
     """A cluster, and in Prefect the pool whose runs have Jobs on it."""
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name="kubernetes", type="kubernetes"))
-    yield Cluster()
-    close_all()
+    return Cluster()
 
 
 def named(run: FlowRun) -> str:
@@ -106,7 +106,9 @@ def test_the_subflow_runs_of_a_dead_parent_are_crashed_down_to_the_last(cluster:
 
 
 def test_runs_that_wait_or_are_of_another_pool_or_young_are_let_be(cluster: Cluster) -> None:
-    waiting, other, young = start(Scheduled(), "kubernetes"), start(Running(), "local"), start(Running(), "kubernetes")
+    start(Scheduled(), "kubernetes")
+    start(Running(), "local")
+    young = start(Running(), "kubernetes")
     job = cluster.work_on(young)
 
     assert done(look(jobs=cluster)) == []
@@ -127,9 +129,7 @@ def test_a_dry_run_ends_no_run_and_deletes_no_job(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("under_way", [{"model": MODEL}, {"dataset": DATASET}], ids=lambda given: next(iter(given)))
-def test_what_a_run_under_way_may_be_at_work_on_is_let_be(
-    home: Home, cluster: Cluster, under_way: dict[str, str]
-) -> None:
+def test_what_a_run_under_way_may_be_at_work_on_is_let_be(home: Home, under_way: dict[str, str]) -> None:
     plants = Plants(home)
     plants.version("a"), plants.version("a")
     home.lake.put_new(f"candidates/{MODEL}/lost/0-booster.ubj", b"x")
