@@ -1,6 +1,7 @@
 """The CronJob that reconciles, started by hand: what it finds of runs and Jobs on a real cluster."""
 
 import json
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from prefect.states import Pending, Running
 
 from ops.kind.tools import CommandFailed
 from tests.cluster.platform import Platform
+from tests.cluster.test_first_hour import DOCS, blocks
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -130,6 +132,16 @@ def test_it_works_while_the_worker_is_away_and_deletes_nothing_while_prefect_is(
     assert succeeded, said
     assert "runs and Jobs: left out. Prefect does not answer" in said
     assert lost_job in jobs(cluster)
+
+
+def test_the_runbook_starts_it_by_hand(cluster: Platform) -> None:
+    (block,) = blocks("", DOCS / "runbooks" / "run-stuck.md")
+
+    done = subprocess.run(["bash", "-euc", block], env=cluster.place.env(), capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "by the code of deploy" in done.stdout
+    assert "reconcile-now" not in jobs(cluster)
 
 
 def test_it_may_not_read_a_secret_or_make_a_job(cluster: Platform) -> None:
