@@ -49,10 +49,20 @@ EVERY_OPTION = {
     },
     "images": {"pullSecrets": ["registry-login"]},
 }
+ON_POSTGRES = {
+    "postgres": {
+        "prefectSecret": "prefect-login",
+        "mlflowSecret": "mlflow-login",
+        "mlflowUsersSecret": "users-login",
+        "ownerSecret": "owner-login",
+        "caConfigMap": "database-authority",
+    },
+}
 CASES: dict[str, tuple[str, Mapping[str, Any]]] = {
     **{name: (name, {}) for name in chart.values_files(ROOT)},
     "everything elsewhere": ("default", EVERYTHING_ELSEWHERE),
     "every option": ("default", EVERY_OPTION),
+    "on postgres": ("default", ON_POSTGRES),
 }
 """What is rendered: each profile, and what an installation may make of the defaults."""
 

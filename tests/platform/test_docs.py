@@ -56,7 +56,7 @@ def test_rights_are_listed() -> None:
         for part in listed["trainyard-worker"].split(";")
     ]
 
-    accounts = {each["metadata"]["name"] for each in chart.case("default").of("ServiceAccount")}
+    accounts = {each["metadata"]["name"] for each in chart.case("on postgres").of("ServiceAccount")}
     assert set(listed) == {*accounts, "default"}
     assert told == [", ".join(sorted(rule["verbs"])) for rule in role["rules"]]
 
