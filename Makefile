@@ -103,8 +103,8 @@ terraform-values: install ## Write the chart's values of the AWS account that Te
 	@$(PYTHON) -m ops.terraform
 
 .PHONY: database-secrets
-database-secrets: install ## Print the logins of that account's database as Kubernetes Secrets, passwords among it
-	@$(PYTHON) -m ops.database_secrets
+database-secrets: install ## Print the logins of that account's database as Kubernetes Secrets, passwords among it; OWNER=1: the owner's, too
+	@$(PYTHON) -m ops.database_secrets $(if $(OWNER),--owner)
 
 .PHONY: lock
 lock: install-tests ## Compile the locks anew; UPGRADE=1 takes the newest versions

@@ -211,6 +211,19 @@ def test_the_verb_reads_the_logins_for_the_cluster(
     }
 
 
+def test_the_owners_login_is_whole_where_it_is_asked_for(
+    account: Account, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in account.env.items():
+        monkeypatch.setenv(name, value)
+
+    login = database_secrets.read_owner(made)["owner"]
+
+    database = made["database"]
+    assert (login["host"], login["port"], login["database"]) == (database["host"], str(database["port"]), "postgres")
+    assert set(login) == {"host", "port", "database", "username", "password"}
+
+
 def test_logins_that_are_not_given_out_end_in_a_sentence(
     account: Account, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +257,8 @@ def test_the_chart_renders_from_what_was_made(account: Account, made: dict[str, 
     accounts = {
         each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in objects.of("ServiceAccount")
     }
-    roles = {name: said["eks.amazonaws.com/role-arn"].rpartition("/")[2] for name, said in accounts.items() if said}
+    role = "eks.amazonaws.com/role-arn"
+    roles = {name: said[role].rpartition("/")[2] for name, said in accounts.items() if role in said}
     assert roles == {f"trainyard-{each}": f"trainyard-staging-{role}" for each, role in ROLES.items()}
 
 
