@@ -25,6 +25,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "first-hour-platform-engineer.md"
 LOOKS = [
     (PAGE, "On a laptop", "kubectl"),
+    (PAGE, "What repairs and tidies up", "kubectl"),
     (DOCS / "first-hour-operator.md", "Where the logs are", "kubectl"),
     (DOCS / "runbooks" / "cluster-does-not-start.md", "", "kubectl"),
 ]

@@ -109,6 +109,16 @@ def test_the_demo_ends_with_the_table_and_the_three_addresses(clone: Clone, firs
     assert re.search(r"2023-03 .*71,980.* version 2: promote", table)
 
 
+def test_the_last_month_was_scored_and_monitored_by_the_version_in_service_when_it_came(first: Made) -> None:
+    shown = end(first)
+
+    assert re.search(r"^score    2023-03 by version 1: 71,980 of 71,980 rows$", shown, re.MULTILINE)
+    assert re.search(
+        r"^monitor  2023-03 under version 1: Within limits: error 0\.635 of the naive", shown, re.MULTILINE
+    )
+    assert "Monitored: Within limits: version 1 on 2023-03" in first.text
+
+
 def test_ports_taken_by_others_are_named_and_the_next_free_ones_are_taken(clone: Clone, first: Made) -> None:
     chosen = ports(clone)
 
