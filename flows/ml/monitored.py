@@ -126,7 +126,7 @@ def _scoped(lake: Lake, model: Model, case: Case, month: pl.LazyFrame, folder: P
         )
     rows = month.select(judging.columns(model)).collect()
     predicted = predictions.read(lake, found, folder).select("prediction").collect()
-    return in_scope(pl.concat([rows, predicted], how="horizontal", strict=True), model)
+    return in_scope(pl.concat([rows, predicted], how="horizontal"), model)
 
 
 def _errors(lake: Lake, model: Model, case: Case, rows: pl.DataFrame) -> Tally:

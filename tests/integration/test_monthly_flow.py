@@ -138,7 +138,7 @@ def test_the_champion_in_service_scores_and_is_monitored_before_another_is_promo
 
 
 def test_an_alarm_is_said_and_leaves_the_retrain_to_the_month(served: Home) -> None:
-    served.publish("2023-03", served.rows("2023-03").filter(pl.col("PULocationID") != 74))
+    served.publish("2023-03", served.rows("2023-03").filter(pl.col("PULocationID") != 75))
 
     state = run(monthly, model=MODEL, source=served.source)
 
