@@ -85,7 +85,7 @@ class Home:
 
     def objects(self) -> dict[str, str]:
         """Every object of the lake with its etag, but for the marks of good ends."""
-        keys = [key for key in self.lake.keys() if not key.startswith("marks/")]
+        keys = [key for key in self.lake.keys("") if not key.startswith("marks/")]
         return {key: found.etag for key in keys if (found := self.lake.find(key))}
 
     def outcome(self) -> dict[str, Any]:
