@@ -84,7 +84,7 @@ def test_the_command_of_the_runbook_rolls_back_and_a_version_named_comes_back(ho
     ("change", "sentence"),
     [
         ({"PREFECT_API_URL": ""}, "PREFECT_API_URL is not set"),
-        ({"PREFECT_API_URL": "http://127.0.0.1:9/api"}, "Prefect at http://127.0.0.1:9/api does not answer"),
+        ({"PREFECT_API_URL": "http://127.0.0.1:9/api"}, "Prefect at http://127.0.0.1:9/api/ does not answer"),
         ({}, f"has no deployment promote/{MODEL} or promote/{MODEL}-local. Correct MODEL, or deploy first"),
     ],
 )
