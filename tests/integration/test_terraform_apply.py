@@ -195,6 +195,8 @@ def test_flow_runs_mlflow_and_deploys_write_no_folder_of_each_other(second: dict
         "results",
         "smoke",
         "marks",
+        "monitoring",
+        "predictions",
     }
 
 

@@ -6,7 +6,7 @@ data "aws_partition" "current" {}
 
 locals {
   # Where flow runs write. All of it is read; nothing of it is deleted but what the smoke test wrote.
-  written = ["raw", "quarantine", "candidates", "decisions", "ledger", "results", "smoke", "marks"]
+  written = ["raw", "quarantine", "candidates", "decisions", "ledger", "marks", "monitoring", "predictions", "results", "smoke"]
   # Where a reconcile takes away what nothing refers to any more.
   tidied = ["raw", "quarantine", "candidates", "decisions", "predictions"]
 }
