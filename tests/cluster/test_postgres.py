@@ -187,7 +187,7 @@ def test_an_upgrade_without_the_owner_leaves_users_as_they_are(page: Page, insta
     said = page.script(upgrade)
 
     assert "Users and databases in Postgres are left as they were: there is no Secret database-owner." in said
-    assert "kubernetes" in page.prefect("work-pool ls")
+    assert "kubernetes" in page.prefect("work-pool inspect kubernetes")
 
 
 def test_a_restored_backup_holds_what_was_there_and_nothing_later(page: Page, installed: str) -> None:
