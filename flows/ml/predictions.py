@@ -120,6 +120,8 @@ def publish(lake: Lake, made: Predictions, path: Path) -> Published:
     the same number, gives way. Raises ``Conflict`` and the lake's other errors.
     """
     key = _manifest_key(made.model, made.month, made.address, made.version)
+    former = find(lake, made.model, made.month, made.address, made.version)
+    lost = former is not None and not is_whole(lake, former)
     lake.upload_new(made.data.name, path)
     if lake.put_new(key, made.to_json()):
         return Published(made, new=True)
@@ -127,7 +129,7 @@ def publish(lake: Lake, made: Predictions, path: Path) -> Published:
         text, etag = lake.read(key)
         first = Predictions.from_json(text, lake.uri(key))
         if first.fingerprint == made.fingerprint and is_whole(lake, first):
-            return Published(first, new=False)
+            return Published(first, new=lost)
         try:
             lake.replace(key, made.to_json(), etag)
             return Published(made, new=True)
