@@ -42,9 +42,8 @@ def run_name() -> str:
     """What a run is called in the UI."""
     given = flow_run.parameters
     span = f"{given['first'] or 'the oldest'} to {given['last'] or 'the newest'}"
-    return f"{flow_run.flow_name} {given.get('dataset') or given['model']} {span}" + (
-        " (dry)" if given["dry_run"] else ""
-    )
+    dry = " (dry)" if given["dry_run"] else ""
+    return f"{flow_run.flow_name} {given.get('dataset') or given['model']} {span}{dry}"
 
 
 @flow(

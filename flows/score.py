@@ -76,11 +76,9 @@ def find_month(model: ModelName, month: str) -> Manifest:
 @task(task_run_name="look for predictions by version {champion.version}", persist_result=False, **RETRIES)
 def find_predictions(model: ModelName, month: Manifest, champion: Entry) -> Predictions | None:
     """What an earlier run wrote of these rows by this version, if it is whole."""
-    lake = attach().lake
-    found = predictions.find(lake, model, month.month, month.address, champion.version)
-    if found and found.fingerprint == champion.fingerprint and predictions.is_whole(lake, found):
-        return found
-    return None
+    return predictions.find_whole(
+        attach().lake, model, month.month, month.address, champion.version, champion.fingerprint
+    )
 
 
 @task(task_run_name="score {month.month} by version {champion.version}", persist_result=False, **RETRIES)

@@ -92,10 +92,9 @@ def look_up(lake: Lake, registry: Registry, model: Model, month: str) -> Case:
 
 def scored(lake: Lake, case: Case) -> Predictions | None:
     """The champion's predictions of the month's rows, where they are there and whole."""
-    found = predictions.find(lake, case.model, case.month.month, case.month.address, case.version)
-    if found is None or found.fingerprint != case.fingerprint or not predictions.is_whole(lake, found):
-        return None
-    return found
+    return predictions.find_whole(
+        lake, case.model, case.month.month, case.month.address, case.version, case.fingerprint
+    )
 
 
 def examine(lake: Lake, model: Model, case: Case, folder: Path) -> Findings:

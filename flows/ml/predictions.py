@@ -113,6 +113,12 @@ def is_whole(lake: Lake, found: Predictions) -> bool:
     return there is not None and there.size == found.data.size
 
 
+def find_whole(lake: Lake, model: str, month: str, address: str, version: int, fingerprint: str) -> Predictions | None:
+    """Those that ``find`` gives where they are of that training and their file is there, else None."""
+    found = find(lake, model, month, address, version)
+    return found if found and found.fingerprint == fingerprint and is_whole(lake, found) else None
+
+
 def publish(lake: Lake, made: Predictions, path: Path) -> Published:
     """Bring predictions into the lake: the file first, by the key that ``data_key`` gave it, then the manifest.
 
