@@ -38,14 +38,14 @@ print(json.dumps({
 def state(clone: Clone) -> dict:
     """What is in the registry, the ledger and the bucket, asked as a user would with `make env`.
 
-    Without the results that Prefect keeps of every run: those are its own.
+    Without what every run leaves: the results that Prefect keeps, and the mark of when `monthly` last came to its end.
     """
     done = subprocess.run(
         [clone.python, "-c", STATE], cwd=clone.root, env=clone.platform_env(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    found["objects"] = {key: etag for key, etag in found["objects"].items() if not key.startswith("results/")}
+    found["objects"] = {key: etag for key, etag in found["objects"].items() if not key.startswith(("results/", "marks/"))}
     return found
 
 

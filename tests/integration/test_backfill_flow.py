@@ -254,7 +254,8 @@ def test_a_backfill_that_was_killed_goes_on_where_it_stopped(home: Home, as_itse
     assert before.items() <= home.objects().items()
     assert state.state_details.flow_run_id
     begun = Counter(child.parameters["month"] for child in subflows(state.state_details.flow_run_id))
-    assert begun == Counter(MONTHS if as_itself else sorted(set(MONTHS) - set(landed)))
+    assert begun.keys() == (set(MONTHS) if as_itself else set(MONTHS) - set(landed))
+    assert {begun[month] for month in landed} == ({1} if as_itself else {0})
     named = {child.name for child in subflows(state.state_details.flow_run_id)}
     assert named == {f"ingest {DATASET} {month}" for month in begun}
 
