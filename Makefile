@@ -26,6 +26,14 @@ status: ## Say what of the local platform runs, and where
 env: ## Print the environment of the local platform: eval "$$(make -s env)" points prefect and mlflow at it
 	@$(PYTHON) -m ops env
 
+# By the environment, which make gives them: their words may hold quotes.
+.PHONY: rollback
+rollback: install ## Put the version TO of MODEL, or else the one before, in service; by OPERATOR, for REASON
+	@$(PYTHON) -m ops.rollback --model "$$MODEL" --to "$$TO" --operator "$$OPERATOR" --reason "$$REASON"
+.PHONY: reconcile
+reconcile: install ## Say what crashes left behind on the local platform; REPAIR=1 repairs it
+	@$(PYTHON) -m ops reconcile $(if $(REPAIR),--repair)
+
 .PHONY: kind-up
 kind-up: install ## Make a kind cluster with the whole platform on it, or repair and upgrade the one there is
 	@$(PYTHON) -m ops.kind up
@@ -103,8 +111,8 @@ terraform-values: install ## Write the chart's values of the AWS account that Te
 	@$(PYTHON) -m ops.terraform
 
 .PHONY: database-secrets
-database-secrets: install ## Print the logins of that account's database as Kubernetes Secrets, passwords among it
-	@$(PYTHON) -m ops.database_secrets
+database-secrets: install ## Print the logins of that account's database as Kubernetes Secrets, passwords among it; OWNER=1: the owner's, too
+	@$(PYTHON) -m ops.database_secrets $(if $(OWNER),--owner)
 
 .PHONY: lock
 lock: install-tests ## Compile the locks anew; UPGRADE=1 takes the newest versions
@@ -177,8 +185,8 @@ kubeconfig: ## Point kubectl at the EKS cluster CLUSTER in AWS_REGION; needs the
 	@aws eks update-kubeconfig --name "$(CLUSTER)" --region "$(AWS_REGION)"
 
 .PHONY: bench
-bench: install-tests ## Time the model against the course pipeline, as a ratio
-	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.retrain
+bench: install-tests ## Time the model against the course pipeline, as a ratio, and a month scored against its rows
+	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.retrain && OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.score
 
 .PHONY: screenshots
 screenshots: install-tests ## Take the pictures of the docs anew, after make kind-demo; needs Chromium

@@ -46,6 +46,14 @@ def ingest(dataset: DatasetName, month: Month, source: Source = "", sha256: Dige
     return Completed(name="Landed" if landed.new else "Unchanged", message=text)
 
 
+@task(task_run_name="see whether {month} of {dataset} is published", persist_result=False, **RETRIES)
+def unpublished(dataset: DatasetName, month: str, source_template: str) -> str:
+    """Where the month's file should be, while it is not; empty once it is."""
+    definition = datasets.load(dataset)
+    address = source.resolve(source_template or definition.url, definition.name, month)
+    return "" if source.published(address, month, buckets=attach().bucket) else source.shown(address)
+
+
 @task(task_run_name="fetch, check and land {dataset} {month}", persist_result=False, **RETRIES)
 def land(dataset: DatasetName, month: str, source_template: str, sha256: str) -> landing.Landed:
     """Fetch the month's file to scratch, check it, write it to the lake. Data stays in this task."""

@@ -1,19 +1,25 @@
-"""The flow ``monthly``: the scheduled whole, ``ingest`` and then ``retrain``."""
+"""The flow ``monthly``: the scheduled whole. ``ingest``; ``score`` and ``monitor`` by the champion; ``retrain``."""
+
+from datetime import UTC, datetime
+from typing import Any
 
 from prefect import flow, tags, task
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows import datasets, models
+from flows import models
 from flows.datasets import DatasetName
-from flows.ingest import Source, ingest
-from flows.ml import landing, months
-from flows.ml import source as sources
+from flows.ingest import Source, ingest, unpublished
+from flows.ml import landing, ledger, monitored, months
 from flows.ml.errors import TrainyardError
+from flows.ml.monitored import NotMonitored
+from flows.ml.reconciling import schedule
 from flows.models import ModelName
+from flows.monitor import monitor
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources
 from flows.retrain import retrain
+from flows.score import score
 
 
 class NoMonth(TrainyardError):
@@ -26,19 +32,26 @@ def run_name() -> str:
     return f"monthly {given['model']} {given['month'] or 'next month'}"
 
 
+def note_good_end(flow: Any, flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 - Prefect's names
+    """Leave the mark by which ``reconcile`` sees that the schedule works. Where that fails Prefect logs it."""
+    schedule.note(attach().lake, flow_run.parameters["model"], state.name or "", datetime.now(UTC))
+
+
 @flow(
     name="monthly",
-    description="Land the next month of a model's dataset, then retrain the model and judge it on that month.",
+    description="Land the next month, score and monitor it by the model in service, then retrain and judge on it.",
     flow_run_name=run_name,
-    timeout_seconds=8 * 3600,
+    timeout_seconds=10 * 3600,
     persist_result=False,
+    on_completion=[note_good_end],
 )
 def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> State:
-    """Land the next month, then retrain.
+    """Land the next month, score and monitor it by the champion in service, then retrain.
 
-    Ends as the retrain ended. A month not published yet ends Completed as ``Not published``; the first month of a lake,
-    which leaves nothing to train on, Completed as ``Landed``. Where a run before this one landed a month and did not
-    come as far as a verdict on it, that month is judged first.
+    Ends as the retrain ended, and says how the champion did. The retrain runs whatever became of score and monitor; a
+    champion that knows the month is not held against it. A month not published yet ends Completed as ``Not published``;
+    the first month of a lake, which leaves nothing to train on, Completed as ``Landed``. Where a run before this one
+    landed a month and did not come as far as a verdict on it, that month is judged first.
 
     Args:
         model: Which model.
@@ -50,7 +63,7 @@ def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> 
     dataset = DatasetName(models.load(model).dataset)
     with tags("model", model):
         if not month and (waiting := unjudged(model, dataset)):
-            return _as(retrain(model, until=waiting, return_state=True), f"retrain until {waiting}, landed before")
+            return watch_and_retrain(model, waiting, f"retrain until {waiting}, landed before")
         month = month or next_month(dataset)
         if address := unpublished(dataset, month, source):
             return Completed(
@@ -62,7 +75,44 @@ def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> 
         if month == first_month(dataset):
             text = f"{month} is the first month in the lake: there is none before it to train on"
             return Completed(name="Landed", message=text)
-        return _as(retrain(model, until=month, return_state=True), f"retrain until {month}")
+        return watch_and_retrain(model, month, f"retrain until {month}")
+
+
+def watch_and_retrain(model: ModelName, month: str, what: str) -> State:
+    """The end of the retrain, with a sentence on the champion that was in service until then."""
+    watched = watch(model, month)
+    ended = _as(retrain(model, until=month, return_state=True), what)
+    return State(type=ended.type, name=ended.name, message=f"{ended.message} {watched}")
+
+
+def watch(model: ModelName, month: str) -> str:
+    """Score and monitor a month by the champion in service; a sentence on how that ended."""
+    try:
+        reason = unwatched(model, month)
+    except TrainyardError as error:
+        reason = str(error)
+    if reason:
+        return f"Not monitored: {reason}"
+    scored = score(model, month, return_state=True)
+    if not scored.is_completed():
+        return f"Not monitored, as it was not scored: {scored.name}: {scored.message}"
+    ended = monitor(model, month, and_retrain=False, return_state=True)
+    return f"Monitored: {ended.name}: {ended.message}"
+
+
+@task(task_run_name="see whether the champion can be monitored on {month}", persist_result=False, **RETRIES)
+def unwatched(model: ModelName, month: str) -> str:
+    """Why the champion in service cannot be held against a month; empty where it can."""
+    resources = attach()
+    if ledger.head(resources.lake, model) is None:
+        return "no model was in service."
+    try:
+        case = monitored.look_up(resources.lake, resources.registry, models.load(model), month)
+    except NotMonitored as reason:
+        return str(reason)
+    if case.judged >= month:
+        return f"version {case.version}, the champion, was judged on {case.judged} when it was promoted."
+    return ""
 
 
 @task(task_run_name="find a month that was landed and not judged", persist_result=False, **RETRIES)
@@ -81,14 +131,6 @@ def next_month(dataset: DatasetName) -> str:
     if not have:
         raise NoMonth(f"the lake holds no month of {dataset}: run this once with the month to begin with.")
     return months.following(have[-1])
-
-
-@task(task_run_name="see whether {month} of {dataset} is published", persist_result=False, **RETRIES)
-def unpublished(dataset: DatasetName, month: str, source_template: str) -> str:
-    """Where the month's file should be, while it is not; empty once it is."""
-    definition = datasets.load(dataset)
-    address = sources.resolve(source_template or definition.url, definition.name, month)
-    return "" if sources.published(address, month, buckets=attach().bucket) else sources.shown(address)
 
 
 @task(task_run_name="find the first month of {dataset}", persist_result=False, **RETRIES)

@@ -17,6 +17,7 @@ from flows.ml import fingerprint as identity
 from flows.ml import judging, ledger, registration, report, training
 from flows.ml import snapshot as snapshots
 from flows.ml.candidate import Candidate
+from flows.ml.champion import ChampionUnusable
 from flows.ml.definition import Verdict
 from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
@@ -47,8 +48,9 @@ def run_name() -> str:
 def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -> State:
     """Train a model and let the gate decide whether it replaces the champion.
 
-    Ends Completed as ``Promoted``, ``Kept`` or ``Unchanged`` (this very training was promoted before), Failed as
-    ``Refused``; the version is registered with its verdict in all four. Run again it goes on where it stopped.
+    Ends Completed as ``Promoted``, ``Kept``, ``Unchanged`` (this very training was promoted before) or ``Barred`` (and
+    an operator took it out of service), Failed as ``Refused``; the version is registered with its verdict in all five.
+    Run again it goes on where it stopped.
 
     Args:
         model: Which model.
@@ -60,9 +62,8 @@ def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -
     fingerprint = identity.training(models.load(model), snapshot)
     for _ in range(CONTESTS):
         standing = look_up(model, fingerprint)
-        if done := standing.promotion:
-            text = f"version {done.version} is this very training and was promoted on {done.promoted_at[:10]}"
-            return Completed(name="Unchanged", message=text)
+        if standing.promotion:
+            return settled(standing.promotion, standing.bar)
         candidate = train(model, snapshot, fingerprint)
         if not staging.is_whole(attach().lake, candidate):  # a result of an earlier run, whose files are gone
             candidate = train.with_options(refresh_cache=True)(model, snapshot, fingerprint)
@@ -103,6 +104,18 @@ def look_up(model: ModelName, fingerprint: str) -> Standing:
     return standing
 
 
+def settled(promotion: Entry, bar: Entry | None) -> State:
+    """The end for a training that was promoted before: nothing is done, least of all against an operator's word."""
+    this = f"version {promotion.version} is this very training and"
+    if bar is None:
+        return Completed(name="Unchanged", message=f"{this} was promoted on {promotion.promoted_at[:10]}")
+    text = (
+        f"{this} was taken out of service on {bar.promoted_at[:10]} by {bar.operator} ({bar.reason}): the schedule "
+        "does not promote it again. Where it shall be in service, run promote with this version and a reason."
+    )
+    return Completed(name="Barred", message=text)
+
+
 @task(
     task_run_name="train {model} on {snapshot.span}",
     cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: f"train/{parameters['fingerprint']}"),
@@ -126,7 +139,7 @@ def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, deci
     weighed = judge.with_options(refresh_cache=anew)
     try:
         return weighed(candidate, snapshot, champion, decision)
-    except judging.ChampionUnusable as fault:
+    except ChampionUnusable as fault:
         return weighed(candidate, snapshot, champion, decision, champion_fault=str(fault))
 
 
@@ -148,10 +161,11 @@ def judge(
         rows = training.in_scope(found.collect(), definition)
         rival = Contender((), None, champion_fault) if champion_fault else None
         if champion and not rival:
-            rival = judging.score_champion(resources.registry, definition, champion, rows, folder)
+            threads = resources.settings.threads
+            rival = judging.score_champion(resources.registry, definition, champion, rows, threads, folder)
         judged = judging.judge(resources.lake, definition, candidate, snapshot, rival, rows, resources.settings.threads)
     get_run_logger().info("%s: %s", judged.verdict.decision, judged.verdict.reason)
-    judging.keep_plot(resources.lake, candidate.model, decision, judged.plot)
+    judging.keep(resources.lake, candidate.model, decision, judged)
     return judged.verdict
 
 
@@ -209,7 +223,7 @@ def promote(version: Version, reason: str, champion: Entry | None, decision: str
         fingerprint=version.fingerprint,
         decision=decision,
         reason=reason,
-        operator="retrain",
+        operator=ledger.SCHEDULE,
     )
     registration.align(resources.lake, resources.registry, version.model)
     get_run_logger().info("version %d is the champion, by entry %d of the ledger", entry.version, entry.number)

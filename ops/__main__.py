@@ -59,6 +59,14 @@ def _demo(console: Console) -> int:
     return status
 
 
+def _reconcile(repair: bool) -> int:
+    ports = here().ports()
+    if ports is None:
+        raise platform.PlatformError("the platform has never been started here: make start")
+    command = [sys.executable, "-m", "flows.reconciling", *(["--repair"] if repair else [])]
+    return subprocess.call(command, env=environment(here(), ports), cwd=here().root)
+
+
 VERBS = {
     "start": (_start, "start the local platform"),
     "stop": (_stop, "end every process of the local platform"),
@@ -74,10 +82,12 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, (_, text) in VERBS.items():
         verbs.add_parser(name, help=text, description=text)
-    verb = parser.parse_args().verb
+    text = "say what crashes left behind on the local platform"
+    verbs.add_parser("reconcile", help=text, description=text).add_argument("--repair", action="store_true")
+    given = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     try:
-        return VERBS[verb][0](console)
+        return _reconcile(given.repair) if given.verb == "reconcile" else VERBS[given.verb][0](console)
     except platform.PlatformError as error:
         sys.stderr.write(f"trainyard: {error}\n")
         return 1

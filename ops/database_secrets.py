@@ -1,5 +1,9 @@
-"""The logins of the database as Kubernetes Secrets, from Secrets Manager: ``make database-secrets``."""
+"""The logins of the database as Kubernetes Secrets, from Secrets Manager: ``make database-secrets``.
 
+With ``--owner`` the login of the owner is among them, which makes users and databases and is then taken away again.
+"""
+
+import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -13,6 +17,9 @@ from ops.command import says_errors
 from ops.environment import here
 from ops.terraform import TerraformError, outputs
 
+MAINTENANCE = "postgres"
+"""The database that every Postgres has, to log in to where there is no other yet."""
+
 
 def manifest(logins: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """A list of Secrets, one a user: host, port, database, username and password."""
@@ -21,11 +28,23 @@ def manifest(logins: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
 
 def read(made: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The login of each user, from where Terraform keeps it. Raises ``TerraformError`` where AWS does not give it."""
+    return _given(made, made["database"]["user_secret_arns"])
+
+
+def read_owner(made: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The login of the owner, from where RDS keeps it. Raises ``TerraformError`` where AWS does not give it."""
+    database = made["database"]
+    (login,) = _given(made, {"owner": database["owner_secret_arn"]}).values()
+    place = {"host": database["host"], "port": str(database["port"]), "database": MAINTENANCE}
+    return {"owner": {**place, **{key: login[key] for key in ("username", "password")}}}
+
+
+def _given(made: Mapping[str, Any], arns: Mapping[str, str]) -> dict[str, dict[str, str]]:
     client: Any = boto3.session.Session().client("secretsmanager", region_name=made["lake"]["region"])
     try:
         return {
             user: json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
-            for user, arn in sorted(made["database"]["user_secret_arns"].items())
+            for user, arn in sorted(arns.items())
         }
     except (BotoCoreError, ClientError) as error:
         raise TerraformError(
@@ -42,7 +61,11 @@ def _secret(user: str, login: Mapping[str, str]) -> dict[str, Any]:
 @says_errors
 def main() -> int:
     """Print the Secrets for kubectl to make; an error is a sentence and exit status 1."""
-    print(yaml.safe_dump(manifest(read(outputs(here().root)))), end="")
+    options = argparse.ArgumentParser(description="Print the logins of the database as Kubernetes Secrets.")
+    options.add_argument("--owner", action="store_true", help="that of the owner as well")
+    wanted, made = options.parse_args(), outputs(here().root)
+    logins = {**read(made), **(read_owner(made) if wanted.owner else {})}
+    print(yaml.safe_dump(manifest(logins)), end="")
     return 0
 
 

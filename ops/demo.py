@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from flows.ml import landing
+from flows.ml import landing, predictions
 from flows.ml.errors import TrainyardError
 from flows.ml.registry import Version
 from flows.resources import Resources, attach
@@ -76,7 +76,10 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:  # the verb that is interrupted with this says what to do
         return 130
-    console.print(_table(rows(attach())))
+    resources = attach()
+    console.print(_table(rows(resources)))
+    for line in watched(resources):
+        console.print(line, soft_wrap=True)
     return 0
 
 
@@ -89,6 +92,18 @@ def rows(resources: Resources) -> Iterator[Row]:
             yield _row(resources, month, kept, version)
         else:
             yield Row(month, kept, None, None, None, "landed: trained on from the next month on")
+
+
+def watched(resources: Resources) -> Iterator[str]:
+    """How the version that was in service when the last month came did on it: a line each of score and monitor."""
+    month = landing.manifest(resources.lake, DATASET, MONTHS[-1])
+    for tags in resources.registry.reports(MODEL, of="monitored"):
+        if tags["address"] == month.address:
+            number = int(tags["version"])
+            found = predictions.find(resources.lake, MODEL, month.month, month.address, number)
+            scored = f"{found.scored:,} of {found.rows:,} rows" if found else "nothing"
+            yield f"score    {month.month} by version {number}: {scored}"
+            yield f"monitor  {month.month} under version {number}: {tags['outcome']}: {tags['reason']}"
 
 
 def _row(resources: Resources, month: str, kept: int, version: Version) -> Row:

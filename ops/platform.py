@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -192,7 +193,7 @@ def _provisioned_from(place: Place) -> str:
         *sorted(place.root.glob("ops/*.py")),
         *sorted(place.root.glob("infra/helm/trainyard/files/bootstrap/*.py")),
     ]
-    digest = hashlib.sha256(revision(place).encode())
+    digest = hashlib.sha256(f"{revision(place)} {os.environ.get('NOTICE_WEBHOOK_URL', '')}".encode())
     for path in files:
         digest.update(path.read_bytes())
     return digest.hexdigest()

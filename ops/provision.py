@@ -1,5 +1,6 @@
 """What the flows expect of the local Prefect server: what the bootstrap applies on a cluster too, and deployments."""
 
+import os
 import subprocess
 import sys
 
@@ -23,8 +24,11 @@ def bootstrap(place: Place) -> None:
     wanted = {
         "pool": {"name": POOL, "type": "process", "concurrency": 2},
         "lake": {"bucket": BUCKET, "create": True},
+        "concurrency_limits": {"backfill": 3},
         "silence_seconds": 120,
         "pending_seconds": 120,
+        "rerun_crashed": True,
+        "ui_url": os.environ["PREFECT_API_URL"].removesuffix("/api"),
     }
     configuration.write_text(yaml.safe_dump(wanted))
     subprocess.run([sys.executable, here().root / BOOTSTRAP, configuration], check=True)

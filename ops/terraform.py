@@ -21,7 +21,7 @@ from ops.images import images
 
 FOLDER = Path("infra/terraform")
 MISSING = "terraform is not on PATH; see https://developer.hashicorp.com/terraform/install"
-VALUES = ("git", "lake", "jobs", "deploy", "mlflow")
+VALUES = ("git", "lake", "jobs", "deploy", "reconcile", "mlflow", "postgres")
 """The outputs that are values of the chart, by the name they have there."""
 
 

@@ -6,7 +6,9 @@ to the Bootstrap, 1993, chapters 8 and 13). Squared errors are integers, so that
 to the last digit on any machine.
 """
 
+import json
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,42 @@ class _Sums:
     champion: Integers
 
 
+@dataclass(frozen=True)
+class Tally:
+    """Rows and squared errors (in ``UNIT``) of one model and its naive baseline, [days, parts] each.
+
+    ``parts`` names slice and part; part 0 is all rows. It is all that an interval of another month's errors against
+    these is made of.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    rows: Integers
+    naive: Integers
+    model: Integers
+
+    def to_json(self) -> bytes:
+        """The tally as it is kept with a decision."""
+        figures = {name: getattr(self, name).tolist() for name in ("rows", "naive", "model")}
+        return json.dumps({"parts": self.parts, **figures}).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """The tally that ``to_json`` wrote."""
+        stored = json.loads(text)
+        figures = (np.asarray(stored[name], dtype=np.int64) for name in ("rows", "naive", "model"))
+        return cls(tuple((name, part) for name, part in stored["parts"]), *figures)
+
+
+def tally(model: Model, rows: pl.DataFrame, target: Integers, naive: Floats, predictions: Floats) -> Tally:
+    """The errors of at least one row; the arguments are those of ``compare``."""
+    days, day, limit = _days(model, rows)
+    actual = target / model.target_unit
+    with np.errstate(over="ignore"):
+        squares = [_counted((predicted - actual) ** 2, limit) for predicted in (naive, predictions, predictions)]
+    parts, sums = _sums(model, rows, day, days, squares)
+    return Tally(tuple(parts), sums.rows, sums.naive, sums.candidate)
+
+
 def compare(
     model: Model, rows: pl.DataFrame, target: Integers, naive: Floats, candidate: Floats, champion: Floats | None
 ) -> Comparison:
@@ -50,19 +88,24 @@ def compare(
     Predictions are finite and in the unit of the model; ``target`` is the integer it is divided from.
     """
     actual = target / model.target_unit
-    days, day = np.unique(rows[model.features.day].cast(pl.Date).cast(pl.Int32).to_numpy(), return_inverse=True)
-    limit = LARGEST_SUM // (len(days) * int(np.bincount(day).max()))
+    days, day, limit = _days(model, rows)
     predictions = (naive, candidate, candidate if champion is None else champion)
     with np.errstate(over="ignore"):
         squares = [_counted((prediction - actual) ** 2, limit) for prediction in predictions]
-    parts, sums = _sums(model, rows, day, len(days), squares)
-    draws = _draws(len(days), model.gate)
-    results = _results(model, parts, sums, _intervals(sums.candidate, sums.champion, sums.rows, draws, model.gate))
+    parts, sums = _sums(model, rows, day, days, squares)
+    drawn = day_draws(days, model.gate)
+    results = _results(model, parts, sums, _intervals(sums.candidate, sums.champion, sums.rows, drawn, model.gate))
     if champion is None:
         results = [replace(result, champion=None, difference=None, judged=False) for result in results]
-    against_naive = _intervals(sums.candidate[:, :1], sums.naive[:, :1], sums.rows[:, :1], draws, model.gate)[0]
+    against_naive = _intervals(sums.candidate[:, :1], sums.naive[:, :1], sums.rows[:, :1], drawn, model.gate)[0]
     mae = int(_counted(np.abs(candidate - actual), limit).sum()) / (rows.height * UNIT)
     return Comparison(results[0], tuple(results[1:]), against_naive, mae)
+
+
+def _days(model: Model, rows: pl.DataFrame) -> tuple[int, npt.NDArray[np.intp], int]:
+    """How many days the rows have, the day of each, and the largest error (in ``UNIT``) whose sums do not overflow."""
+    days, day = np.unique(rows[model.features.day].cast(pl.Date).cast(pl.Int32).to_numpy(), return_inverse=True)
+    return len(days), day, LARGEST_SUM // (len(days) * int(np.bincount(day).max()))
 
 
 def _counted(errors: Floats, limit: int) -> Integers:
@@ -90,7 +133,7 @@ def _sums(
     return parts, _Sums(*np.ascontiguousarray(np.stack(columns).transpose(2, 1, 0)))
 
 
-def _draws(days: int, gate: Gate) -> Integers:
+def day_draws(days: int, gate: Gate) -> Integers:
     """How often each day is in each resample, [resamples, days]."""
     drawn = np.random.default_rng(gate.seed).integers(0, days, size=(gate.resamples, days))
     at = drawn + days * np.arange(gate.resamples)[:, np.newaxis]

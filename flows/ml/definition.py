@@ -23,12 +23,14 @@ __all__ = [
     "Gate",
     "Group",
     "Interval",
+    "Limits",
     "Model",
     "Parameter",
     "Scaled",
     "Slice",
     "SliceResult",
     "Verdict",
+    "Watched",
 ]
 
 if TYPE_CHECKING:
@@ -92,12 +94,49 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """An input whose distribution is held against that of the training rows.
+
+    ``value`` is what is counted of a row, null where the input is missing: a category or, with ``bins``, a number that
+    falls into one of as many bins, between the quantiles of the training rows. ``drift`` is the limit of how far the
+    distribution may move, 0 to 1 (``flows/ml/drift.py``).
+    """
+
+    name: str
+    value: pl.Expr
+    drift: float
+    bins: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far the champion in service, and the months it meets, may be from what they were; beyond them is an alarm.
+
+    ``growth`` is of the error relative to the naive baseline's, as a multiple of that at promotion, and
+    ``slice_growth`` that of a slice that matters. ``unseen`` is the share of rows with a category that training never
+    saw, ``missing`` by how much the share of rows without an input may exceed that at training, and ``broken`` the same
+    of the rows in quarantine. A bin or category counts on its own from ``min_bin_rows`` rows on. ``second_window`` is
+    how many months a retrain after an alarm trains on at most.
+    """
+
+    watched: tuple[Watched, ...]
+    growth: float
+    slice_growth: float
+    unseen: float
+    missing: float
+    broken: float
+    second_window: int
+    min_bin_rows: int = 100
+
+
+@dataclass(frozen=True)
 class Model:
     """Everything particular to one model.
 
     ``target`` is an integer expression (seconds for a duration); predictions are ``target / target_unit`` in ``unit``.
     ``scope`` keeps the rows the model is for, in training and in judging. ``inputs`` are the raw columns it needs to
     predict. ``window`` is how many months it trains on at most. ``naive`` are the keys of the baseline, finest first.
+    ``limits`` are those of monitoring, and no part of what a training is identified by.
     """
 
     name: str
@@ -116,6 +155,7 @@ class Model:
     naive: tuple[tuple[str, ...], ...]
     slices: tuple[Slice, ...]
     gate: Gate
+    limits: Limits
 
 
 Decision = Literal["promote", "keep", "refuse"]

@@ -1,7 +1,6 @@
 """Candidate, champion and naive baseline on the same rows of the judged month, and the gate's verdict on them."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,28 +8,26 @@ import numpy as np
 import polars as pl
 
 from flows.ml import candidate as staging
+from flows.ml import champion as champions
 from flows.ml import evaluation, report
 from flows.ml.baseline import Baseline
 from flows.ml.candidate import Candidate
+from flows.ml.comparison import Tally, tally
 from flows.ml.definition import Model, Verdict
-from flows.ml.errors import TrainyardError
 from flows.ml.evaluation import Contender
 from flows.ml.fingerprint import Snapshot
 from flows.ml.lake import Lake, ObjectMissing
 from flows.ml.ledger import Entry
-from flows.ml.registry import Registry, RegistryUnreachable, VersionMissing
-from flows.ml.training import PredictionError, Predictor, as_pandas, raw_rows, targets
-
-
-class ChampionUnusable(TrainyardError):
-    """The champion cannot be loaded or scored, so nothing can be compared with it."""
+from flows.ml.registry import Registry
+from flows.ml.training import Predictor, targets
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict and the plot (PNG) that goes with it."""
+    """A verdict, the candidate's errors by day and slice, and the plot (PNG) that goes with it."""
 
     verdict: Verdict
+    errors: Tally | None
     plot: bytes
 
 
@@ -63,6 +60,7 @@ def judge(
     predictions = predictor.predict(rows)
     contender = Contender(tuple(part.month for part in snapshot.train), predictions)
     verdict = evaluation.judge(model, snapshot.judge.month, rows, naive, contender, champion)
+    finite = rows.height and np.isfinite(predictions).all() and np.isfinite(naive).all()
     scored = report.Scored(
         hour=rows[model.features.day].dt.hour().cast(pl.Int64).to_numpy(),
         actual=targets(rows, model) / model.target_unit,
@@ -70,48 +68,56 @@ def judge(
         champion=champion.predictions if champion else None,
         naive=naive,
     )
-    return Judged(verdict, report.error_plot(scored, f"{model.name}: {snapshot.span}", model.unit))
+    return Judged(
+        verdict,
+        tally(model, rows, targets(rows, model), naive, predictions) if finite else None,
+        report.error_plot(scored, f"{model.name}: {snapshot.span}", model.unit),
+    )
 
 
-def score_champion(registry: Registry, model: Model, entry: Entry, rows: pl.DataFrame, folder: Path) -> Contender:
+def score_champion(
+    registry: Registry, model: Model, entry: Entry, rows: pl.DataFrame, threads: int, folder: Path
+) -> Contender:
     """The champion as the registry stores it, with its own code, on the rows.
 
     Raises ``ChampionUnusable`` where the stored version is at fault, ``RegistryUnreachable`` where the server is.
     """
-    import mlflow.pyfunc
-
-    try:
-        version = registry.version(model.name, entry.version)
-        if version.fingerprint != entry.fingerprint:  # the number was given anew after the registry was emptied
-            raise VersionMissing("it is another training than the one that was promoted")
-        snapshot = json.loads(version.tags["snapshot"])
-        stored = mlflow.pyfunc.load_model(str(registry.download(version, folder)))
-        predictions = np.asarray(stored.predict(as_pandas(raw_rows(rows, model))), dtype=np.float64)
-        if predictions.shape != (rows.height,):
-            raise PredictionError(f"it gave predictions of shape {predictions.shape} for {rows.height:,} rows")
-    except RegistryUnreachable:
-        raise
-    except Exception as error:  # what a stored version may do wrong has no limits, and each means the same
-        raise ChampionUnusable(
-            f"version {entry.version} cannot be loaded or scored ({error}). Restore it in MLflow, then run this again."
-        ) from error
-    return Contender(tuple(part["month"] for part in snapshot["train"]), predictions)
+    champion = champions.load(registry, model, entry, threads, folder)
+    return Contender(champion.trained_on, champion.predict(rows, model))
 
 
-def keep_plot(lake: Lake, model: str, decision: str, png: bytes) -> None:
-    """Leave the plot of a decision in the lake, for the report; that of a former judgement gives way."""
-    key = _plot_key(model, decision)
-    if not lake.put_new(key, png) and (there := lake.find(key)):
-        lake.replace(key, png, there.etag)
+def keep(lake: Lake, model: str, decision: str, judged: Judged) -> None:
+    """Leave a decision's errors in the lake for monitoring, then its plot for the report.
+
+    Those of a former judgement give way. A decision whose plot is there is whole.
+    """
+    if judged.errors:
+        _put(lake, _key(model, decision, "errors.json"), judged.errors.to_json())
+    _put(lake, _key(model, decision, "errors.png"), judged.plot)
+
+
+def errors(lake: Lake, model: str, decision: str) -> Tally | None:
+    """The candidate's errors by day and slice, as judged; None where they were not kept."""
+    found = _get(lake, _key(model, decision, "errors.json"))
+    return None if found is None else Tally.from_json(found)
 
 
 def plot(lake: Lake, model: str, decision: str) -> bytes | None:
     """The plot (PNG) of a decision, None before it was judged."""
+    return _get(lake, _key(model, decision, "errors.png"))
+
+
+def _put(lake: Lake, key: str, data: bytes) -> None:
+    if not lake.put_new(key, data) and (there := lake.find(key)):
+        lake.replace(key, data, there.etag)
+
+
+def _get(lake: Lake, key: str) -> bytes | None:
     try:
-        return lake.get(_plot_key(model, decision))
+        return lake.get(key)
     except ObjectMissing:
         return None
 
 
-def _plot_key(model: str, decision: str) -> str:
-    return f"decisions/{model}/{decision}/errors.png"
+def _key(model: str, decision: str, name: str) -> str:
+    return f"decisions/{model}/{decision}/{name}"

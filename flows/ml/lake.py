@@ -12,7 +12,9 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,10 +43,12 @@ __all__ = [
     "Lake",
     "LakeError",
     "LakeUnreachable",
+    "Listed",
     "ObjectMissing",
     "Progress",
     "Stat",
     "Truncated",
+    "Upload",
     "connect",
 ]
 
@@ -57,6 +61,24 @@ class Stat:
 
     size: int
     etag: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a list has it: its size in bytes, and when it was written."""
+
+    key: str
+    size: int
+    written: datetime
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file sent in parts of which S3 still waits for more; its parts are stored, and no list shows them."""
+
+    key: str
+    upload_id: str
+    begun: datetime
 
 
 @dataclass(frozen=True)
@@ -171,9 +193,13 @@ class Lake:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """The keys that begin with ``prefix``, in S3's order, as they are listed."""
+        return (listed.key for listed in self.listed(prefix))
+
+    def listed(self, prefix: str = "") -> Iterator[Listed]:
+        """The objects whose keys begin with ``prefix``, in S3's order, as they are listed."""
         for page in self._pages(Prefix=self._full(prefix)):
             for item in page.get("Contents", ()):
-                yield item["Key"].removeprefix(self._full(""))
+                yield Listed(item["Key"].removeprefix(self._full("")), item["Size"], item["LastModified"])
 
     def folders(self, prefix: str = "") -> list[str]:
         """The folders right under a folder: keys up to and with their next slash, as in ``raw/green/2023-01/``."""
@@ -186,6 +212,24 @@ class Lake:
         """Remove an object; one that is not there is no error."""
         with named(self._place(key)):
             self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
+
+    def uploads(self) -> list[Upload]:
+        """The uploads in parts that are open.
+
+        Asked of the whole bucket: MinIO takes a prefix for a whole key, and lists all that it has for none.
+        """
+        with named(self._place("")):
+            pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket)
+            found = [item for page in pages for item in page.get("Uploads", ())]
+        root = self._full("")
+        own = (item for item in found if item["Key"].startswith(root))
+        return [Upload(item["Key"].removeprefix(root), item["UploadId"], item["Initiated"]) for item in own]
+
+    def abort(self, upload: Upload) -> None:
+        """Let S3 drop the parts of an upload; one that is gone is no error."""
+        with suppress(ObjectMissing), named(self._place(upload.key)):
+            names = {"Bucket": self.bucket, "Key": self._full(upload.key), "UploadId": upload.upload_id}
+            self.client.abort_multipart_upload(**names)
 
     def _full(self, key: str) -> str:
         root = self.prefix.strip("/")

@@ -90,7 +90,7 @@ def _answered(error: boto.ClientError, place: Place) -> LakeError:
     """The name of an answer that is an error."""
     if code(error) == "NoSuchBucket":
         return BucketMissing(f"{place}: there is no bucket {place.bucket!r}. Create it, or correct the lake's bucket.")
-    if code(error) in ("NoSuchKey", "404", "NotFound"):
+    if code(error) in ("NoSuchKey", "NoSuchUpload", "404", "NotFound"):
         return ObjectMissing(f"{place}: no such object. Check the key, or run what writes it first.")
     if status(error) in (401, 403) or code(error) in ("ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"):
         return CredentialsRefused(

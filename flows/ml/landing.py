@@ -93,6 +93,12 @@ def manifest(lake: Lake, dataset: str, month: str) -> Manifest:
     return found
 
 
+def manifest_at(lake: Lake, dataset: str, month: str, address: str) -> Manifest:
+    """The manifest of a month's rows of an address, current or not. Raises ``ObjectMissing``, ``ManifestError``."""
+    key = f"raw/{dataset}/{month}/{address}/manifest.json"
+    return Manifest.from_json(lake.get(key), key)
+
+
 def fetch(lake: Lake, manifest: Manifest, folder: Path, progress: Callable[[int], None] | None = None) -> Path:
     """Bring a month's typed Parquet to ``folder``, checked against its manifest's size and digest.
 

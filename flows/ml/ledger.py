@@ -2,18 +2,29 @@
 
 Entry n of a model is the object ``ledger/<model>/<n>.json``, written only while that number is free. An entry names the
 head it was judged against; where the head has moved meanwhile its number is taken, and the writer must judge again.
+
+What an operator takes out of service is barred: the schedule does not promote that training until an operator does.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake
 
+SCHEDULE = "retrain"
+"""The operator in entries that the gate decided; any other is a person."""
+
 
 class HeadMoved(TrainyardError):
     """Another promotion came first: what was judged against the former head must be judged again."""
+
+
+class NoChampion(TrainyardError):
+    """No version of the model was promoted yet."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Standing:
-    """The ledger as one training sees it: the head, and the entry by which that training was promoted, if it was."""
+    """The ledger as one training sees it: the head, the newest entry that promoted that training, and the one that bars
+    it, if there are such."""
 
     champion: Entry | None
     promotion: Entry | None
+    bar: Entry | None = None
 
     @property
     def identity(self) -> tuple[int, str] | None:
@@ -54,11 +67,32 @@ def head(lake: Lake, model: str) -> Entry | None:
     return Entry(**lake.get_json(keys[-1])) if keys else None
 
 
+def champion(lake: Lake, model: str) -> Entry:
+    """The promotion of the version in service. Raises ``NoChampion``."""
+    found = head(lake, model)
+    if found is None:
+        raise NoChampion(f"No version of {model} was promoted yet: run retrain for it first.")
+    return found
+
+
 def standing(lake: Lake, model: str, fingerprint: str) -> Standing:
     """How a training stands in the ledger."""
     found = entries(lake, model)
-    promotion = next((entry for entry in found if entry.fingerprint == fingerprint), None)
-    return Standing(found[-1] if found else None, promotion)
+    promotion = next((entry for entry in reversed(found) if entry.fingerprint == fingerprint), None)
+    return Standing(found[-1] if found else None, promotion, bar(found, fingerprint))
+
+
+def bar(found: Sequence[Entry], fingerprint: str) -> Entry | None:
+    """The entry by which an operator took a training out of service, unless one has put it back since."""
+    barred = None
+    for before, entry in pairwise(found):
+        if entry.operator == SCHEDULE:
+            continue
+        if entry.fingerprint == fingerprint:
+            barred = None
+        elif before.fingerprint == fingerprint:
+            barred = entry
+    return barred
 
 
 def promote(
@@ -94,6 +128,6 @@ def promote(
     if there.fingerprint == fingerprint and there.decision == decision:
         return there
     raise HeadMoved(
-        f"{model}: version {there.version} was promoted as entry {there.number} of the ledger meanwhile; "
-        f"version {version} must be judged against it."
+        f"{model}: version {there.version} was promoted as entry {there.number} of the ledger meanwhile, by "
+        f"{there.operator} ({there.reason}); version {version} must be judged against it."
     )

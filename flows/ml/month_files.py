@@ -31,13 +31,13 @@ def write_kept(file: pl.LazyFrame, checked: Checked, dataset: Dataset, path: Pat
         part.with_row_index(_ROW).filter(~pl.col(_ROW).is_in(broken.implode())).select(columns)
         for part, broken in _slices(file, checked)
     )
-    return _write(pl.concat(valid), path)
+    return write(pl.concat(valid), path)
 
 
 def write_broken(file: pl.LazyFrame, checked: Checked, path: Path) -> Written:
     """The broken rows in their order, with all columns of the file and ``reason``."""
     rows = pl.concat(part.collect()[broken] for part, broken in _slices(file, checked) if len(broken))
-    return _write(rows.with_columns(reason=checked.broken["reason"].cast(pl.String)).lazy(), path)
+    return write(rows.with_columns(reason=checked.broken["reason"].cast(pl.String)).lazy(), path)
 
 
 def _slices(file: pl.LazyFrame, checked: Checked) -> Iterator[tuple[pl.LazyFrame, pl.Series]]:
@@ -48,7 +48,8 @@ def _slices(file: pl.LazyFrame, checked: Checked) -> Iterator[tuple[pl.LazyFrame
         yield file.slice(start, SLICE_ROWS), broken - start
 
 
-def _write(rows: pl.LazyFrame, path: Path) -> Written:
+def write(rows: pl.LazyFrame, path: Path) -> Written:
+    """The rows in their order as Parquet; it streams, and holds some row groups at a time."""
     rows.sink_parquet(
         path, compression="zstd", compression_level=3, statistics=True, row_group_size=ROW_GROUP, maintain_order=True
     )

@@ -1,5 +1,6 @@
 """A judged candidate into the registry, and the alias behind the ledger."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flows.ml import candidate as staging
-from flows.ml import judging, ledger, report
+from flows.ml import judging, ledger, promotion, report
 from flows.ml.candidate import Candidate
 from flows.ml.definition import Model, Verdict
 from flows.ml.errors import TrainyardError
@@ -106,11 +107,50 @@ def require_alias(registry: Registry, model: str, champion: Entry) -> None:
         )
 
 
+def promotable(registry: Registry, model: str, number: int, fingerprint: str | None = None) -> Version:
+    """A version that may be put in service: it is there, and is a training, that of ``fingerprint`` where one is given.
+
+    Raises ``VersionMissing``.
+    """
+    have = registry.versions(model)
+    version = next((one for one in have if one.number == number), None)
+    if version is None:
+        numbers = ", ".join(str(one.number) for one in have[-10:]) or "none"
+        raise VersionMissing(f"MLflow has no version {number} of {model}. There are, the newest last: {numbers}.")
+    if not version.fingerprint:
+        raise VersionMissing(f"version {number} of {model} is no training of ours: its tag fingerprint is missing.")
+    if fingerprint not in (None, version.fingerprint):
+        raise VersionMissing(
+            f"version {number} of {model} is another training than the one that was in service under that number: "
+            "restore MLflow's database, or name a version."
+        )
+    return version
+
+
+def mark(lake: Lake, registry: Registry, model: str) -> None:
+    """Let tags of the two newest champions say by whom, when and why they were promoted or taken out of service.
+
+    For people: the ledger decides. A promotion that comes meanwhile is followed too.
+    """
+    while found := ledger.entries(lake, model):
+        newest = {entry.fingerprint: entry for entry in found[-2:]}
+        for entry in newest.values():
+            with contextlib.suppress(VersionMissing):  # what was taken out may be lost
+                if registry.version(model, entry.version).fingerprint == entry.fingerprint:
+                    registry.mark(model, entry.version, _marks(found, entry))
+        if ledger.head(lake, model) == found[-1]:
+            return
+
+
+def _marks(found: list[Entry], entry: Entry) -> dict[str, str]:
+    return {"promoted": promotion.said(entry), "taken_out": promotion.bar(found, entry.fingerprint)}
+
+
 def links(registry: Registry, version: Version, ui: str) -> Mapping[str, str]:
     """Where people see a version and its run."""
     return {
         f"version {version.number} in MLflow": f"{ui}/#/models/{version.model}/versions/{version.number}",
-        "its run": registry.run_url(version, ui),
+        "its run": registry.run_url(version.run_id, ui),
     }
 
 

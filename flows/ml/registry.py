@@ -50,13 +50,17 @@ class VersionMissing(TrainyardError):
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version and what its tags say: which training it is, and how it was judged."""
+    """A registered version and what its tags say: which training it is, and how it was judged.
+
+    ``made_at`` is in seconds since 1970.
+    """
 
     model: str
     number: int
     run_id: str
     fingerprint: str
     tags: Mapping[str, str]
+    made_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,22 @@ class Record:
     code: Path
     artifacts: Mapping[str, Path]
     example: "pd.DataFrame"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is kept of a version beside its training: a run of its own under that one, found again by ``key``.
+
+    ``metrics`` are figures MLflow draws over time, ``files`` what people read.
+    """
+
+    version: Version
+    key: str
+    title: str
+    description: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    files: Sequence[Path] = ()
 
 
 class Registry:
@@ -137,6 +157,16 @@ class Registry:
         with _named(self.uri):
             self._client.set_registered_model_alias(model, CHAMPION, str(number))
 
+    def mark(self, model: str, number: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version; one whose value is empty is taken off."""
+        there = self.version(model, number).tags
+        with _named(self.uri):
+            for key, value in tags.items():
+                if value and there.get(key) != value:
+                    self._client.set_model_version_tag(model, str(number), key, value)
+                elif not value and key in there:
+                    self._client.delete_model_version_tag(model, str(number), key)
+
     def metrics(self, version: Version) -> dict[str, float]:
         """The metrics of the run a version came from."""
         with _named(self.uri):
@@ -163,7 +193,7 @@ class Registry:
             there = self.versions(record.model, record.fingerprint) or [made]
         kept = there[0]
         for double in there[1:]:
-            self._withdraw(double, kept)
+            self.withdraw(double, kept)
         # The same decision may come to another verdict (a champion was out of order), or have been written half.
         if any(kept.tags.get(key) != value for key, value in record.tags.items() if key != "git_sha"):
             with _named(self.uri):
@@ -173,11 +203,45 @@ class Registry:
                     self._client.set_model_version_tag(kept.model, str(kept.number), key, value)
         return self.version(record.model, kept.number)
 
-    def run_url(self, version: Version, ui: str) -> str:
-        """Where people see the run of a version."""
+    def keep(self, report: Report) -> str:
+        """The run of a report, new or there already, brought up to what it says; gives the run's id.
+
+        A call that ended half-way is completed by the next.
+        """
+        from mlflow.entities import Metric, RunTag
+
         with _named(self.uri):
-            experiment = self._client.get_run(version.run_id).info.experiment_id
-        return f"{ui}/#/experiments/{experiment}/runs/{version.run_id}"
+            experiment = self._client.get_run(report.version.run_id).info.experiment_id
+            found = self._client.search_runs([experiment], f"tags.report = '{report.key}'", max_results=1)
+            tags = {"report": report.key, "mlflow.parentRunId": report.version.run_id}
+            run = found[0] if found else self._client.create_run(experiment, tags=tags, run_name=report.title)
+            run_id, now = str(run.info.run_id), int(time.time() * 1000)
+            kept = {**report.tags, "mlflow.note.content": report.description}
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in report.metrics.items()],
+                tags=[RunTag(name, value) for name, value in kept.items()],
+            )
+            for path in report.files:
+                self._client.log_artifact(run_id, str(path), "report")
+            self._client.set_terminated(run_id)
+        return run_id
+
+    def reports(self, model: str, of: str) -> list[Mapping[str, str]]:
+        """The tags of the reports of a model whose tag ``of`` is set, the oldest first."""
+        with _named(self.uri):
+            experiment = self._client.get_experiment_by_name(model)
+            if experiment is None:
+                return []
+            only = f"tags.`{of}` != ''"
+            runs = self._client.search_runs([experiment.experiment_id], only, order_by=["attributes.start_time ASC"])
+        return [dict(run.data.tags) for run in runs]
+
+    def run_url(self, run_id: str, ui: str) -> str:
+        """Where people see a run."""
+        with _named(self.uri):
+            experiment = self._client.get_run(run_id).info.experiment_id
+        return f"{ui}/#/experiments/{experiment}/runs/{run_id}"
 
     def _run(self, record: Record) -> str:
         """The run of a fingerprint: one that was begun before, else a new one."""
@@ -243,7 +307,7 @@ class Registry:
         )
         return _version(made)
 
-    def _withdraw(self, double: Version, kept: Version) -> None:
+    def withdraw(self, double: Version, kept: Version) -> None:
         """Take back a version that another caller's lower one makes superfluous; that one may do so too."""
         with contextlib.suppress(VersionMissing), _named(self.uri):
             self._client.delete_model_version(double.model, str(double.number))
@@ -267,8 +331,8 @@ def _dataset_input(one: Input) -> "DatasetInput":
 
 
 def _version(found: "ModelVersion") -> Version:
-    tags = dict(found.tags)
-    return Version(found.name, int(found.version), str(found.run_id), tags.get("fingerprint", ""), tags)
+    tags, made_at = dict(found.tags), (found.creation_timestamp or 0) / 1000
+    return Version(found.name, int(found.version), str(found.run_id), tags.get("fingerprint", ""), tags, made_at)
 
 
 @contextlib.contextmanager

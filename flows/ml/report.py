@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from flows.ml.definition import Interval, Model, SliceResult, Verdict
 from flows.ml.fingerprint import Part, Snapshot
 from flows.ml.manifest import Manifest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
@@ -75,16 +79,10 @@ def snapshot_table(snapshot: Snapshot) -> list[dict[str, object]]:
 
 
 def error_plot(scored: Scored, title: str, unit: str) -> bytes:
-    """A PNG: error by hour of day beside predicted against actual.
-
-    It has a palette of 64 colours, to stay far below the 100 kB that a data URI may have in the UI.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """A PNG: error by hour of day beside predicted against actual."""
     from matplotlib.figure import Figure
-    from PIL import Image
 
     figure = Figure(figsize=(9.6, 4.2), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     hours, plane = figure.subplots(1, 2)
     series = {"naive": scored.naive, "champion": scored.champion, "candidate": scored.candidate}
     for (name, predicted), color in zip(series.items(), ("#b5b5b5", "#e08a00", "#1f5fbf"), strict=True):
@@ -107,11 +105,20 @@ def error_plot(scored: Scored, title: str, unit: str) -> bytes:
     plane.plot([0, top], [0, top], color="#c23b22", linewidth=1)
     plane.set(xlabel=f"actual, {unit}", ylabel=f"predicted, {unit}", title="Predicted against actual (candidate)")
     figure.suptitle(title)
+    return png(figure)
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as a PNG with a palette of 64 colours, far below the 100 kB that a data URI may have in the UI."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    png = io.BytesIO()
+    found = io.BytesIO()
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    Image.fromarray(pixels).convert("RGB").quantize(64).save(png, format="png", optimize=True)
-    return png.getvalue()
+    Image.fromarray(pixels).convert("RGB").quantize(64).save(found, format="png", optimize=True)
+    return found.getvalue()
 
 
 def _rmse_by_hour(hour: NDArray[np.int64], actual: Array, predicted: Array) -> Array:

@@ -1,15 +1,19 @@
 """The typed settings of a flow run: the only reader of the environment."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field, HttpUrl, ValidationError, field_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.ml.errors import TrainyardError
 
 PREFIX = "TRAINYARD_"
+STORED_THREADS = "OMP_NUM_THREADS"
+"""What code stored with a model reads when it is loaded."""
 
 
 class SettingsError(TrainyardError):
@@ -23,9 +27,10 @@ def _cores() -> int:
 class Settings(BaseSettings):
     """Where things are and what may be used. AWS's own variables are read by the AWS libraries themselves.
 
-    ``threads``: processors a training may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that
+    ``threads``: processors a run may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that
     do not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
-    credentials in Prefect; empty means the standard AWS chain.
+    credentials in Prefect; empty means the standard AWS chain. ``keep_days``, ``keep_versions``, ``monthly_days``: the
+    limits of a reconcile (``reconciling.finding.Limits``); ``alert_webhook``: the address its alert is posted to.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -38,6 +43,10 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=_cores, ge=1, le=1024)
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     git_sha: str = Field(default="unknown", min_length=1)
+    keep_days: int = Field(default=180, ge=0)
+    keep_versions: int = Field(default=20, ge=1)
+    monthly_days: int = Field(default=40, ge=0)
+    alert_webhook: SecretStr = SecretStr("")
 
     @field_validator("mlflow_tracking_uri", "mlflow_ui")
     @classmethod
@@ -68,6 +77,21 @@ def load() -> Settings:
     if problems:
         raise SettingsError(f"the environment holds {len(problems)} wrong settings: " + "; ".join(problems))
     return settings
+
+
+@contextlib.contextmanager
+def serving_threads(count: int) -> Iterator[None]:
+    """Let stored code that is loaded meanwhile use so many threads: it knows ``OMP_NUM_THREADS`` and no settings.
+
+    Where that is set it stays. Without it stored code takes the cores it sees, which may be more than a pod may use.
+    """
+    set_here = STORED_THREADS not in os.environ
+    os.environ.setdefault(STORED_THREADS, str(count))
+    try:
+        yield
+    finally:
+        if set_here:
+            del os.environ[STORED_THREADS]
 
 
 def _variable(field: str) -> str:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import polars as pl
 
 from flows.datasets.taxi_zones import AIRPORTS, BOROUGH
-from flows.ml.definition import Band, Clock, Encoding, Features, Gate, Group, Model, Scaled, Slice
+from flows.ml.definition import Band, Clock, Encoding, Features, Gate, Group, Limits, Model, Scaled, Slice, Watched
 
 _BOROUGHS = tuple(sorted(set(BOROUGH.values())))
 _ZONES = tuple(tuple(zone for zone in BOROUGH if BOROUGH[zone] == borough) for borough in _BOROUGHS)
@@ -86,6 +86,34 @@ def _slices() -> tuple[Slice, ...]:
     )
 
 
+def _known(zone: str) -> pl.Expr:
+    """A zone; 264 and 265 stand for unknown."""
+    return pl.when(pl.col(zone).cast(pl.Int64).is_in(list(BOROUGH))).then(pl.col(zone))
+
+
+# Of a training's fingerprint these limits are no part: moving one trains nothing.
+LIMITS = Limits(
+    # The figures are in docs/decisions/0026-monitoring.md. Two ordinary months are 0.016 (miles) to 0.035 (zones)
+    # apart. A zone of 1.3 % of the trips that closes moves zones by 0.08, a clock an hour off moves hours by 0.09.
+    watched=(
+        Watched("pickup zone", _known("pickup_zone"), drift=0.08),
+        Watched("drop-off zone", _known("dropoff_zone"), drift=0.08),
+        Watched("hour of pickup", pl.col("pickup_at").dt.hour(), drift=0.06),
+        Watched("distance", pl.when(pl.col("distance") > 0).then(pl.col("distance")), drift=0.06, bins=20),
+    ),
+    # Between two ordinary months the error relative to the baseline's moves by 1 %, in a slice by up to 8 %.
+    growth=1.1,
+    slice_growth=1.2,
+    # Ten times what a month has of zones that the month before did not have.
+    unseen=0.005,
+    # Distances of 0 are 4.4 to 4.9 % of a month, unknown zones 0.3 to 1.0 %: four times what moves between months.
+    missing=0.02,
+    # 0.06 to 0.10 % of a month is in quarantine; the contract refuses a month at 1 %.
+    broken=0.005,
+    # A quarter: after an alarm, what was learned of the months before misleads; fewer months cost accuracy.
+    second_window=3,
+)
+
 MODEL = Model(
     name="trip-duration",
     title="NYC green taxi: minutes a trip takes",
@@ -122,4 +150,5 @@ MODEL = Model(
         # A quarter: a champion that old goes when the new one is as good, so that drift never builds up unseen.
         max_champion_age=3,
     ),
+    limits=LIMITS,
 )

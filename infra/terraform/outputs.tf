@@ -15,9 +15,26 @@ output "deploy" {
   value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.deploys_role_arn } }
 }
 
+output "reconcile" {
+  description = "The chart's values `reconcile`."
+  value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.reconcile_role_arn } }
+}
+
 output "mlflow" {
   description = "The chart's values `mlflow`."
   value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.mlflow_role_arn } }
+}
+
+# The Secrets are those of `make database-secrets`, the ConfigMap is that of docs/aws.md.
+output "postgres" {
+  description = "The chart's values `postgres`."
+  value = {
+    prefectSecret     = "trainyard-database-prefect"
+    mlflowSecret      = "trainyard-database-mlflow"
+    mlflowUsersSecret = "trainyard-database-mlflow-users"
+    ownerSecret       = "trainyard-database-owner"
+    caConfigMap       = "trainyard-database-authority"
+  }
 }
 
 output "registry" {
@@ -56,7 +73,7 @@ output "deploy_role_arn" {
 }
 
 output "database" {
-  description = "Where the database is, and the secrets of its owner and its users. The chart takes none of it yet."
+  description = "Where the database is, and the secrets of its owner and its users: make database-secrets."
   value = {
     host             = module.database.host
     port             = module.database.port

@@ -17,6 +17,7 @@ PLATFORM = (
     "test_fault_outages.py",
     "test_pull.py",
     "test_fault_pods.py",
+    "test_reconcile.py",
     "test_delivery.py",
     "test_kind.py",
     "test_looks.py",

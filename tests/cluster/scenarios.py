@@ -11,8 +11,8 @@ MODELS = (
 PENDING = 330.0
 """Seconds within which a run is closed whose pod does not start: 240 (prefect.pendingSeconds of the laptop's values)
 and the time that a busy machine takes."""
-GONE = 90.0
-"""Seconds within which a run ends whose processes were killed, on a busy machine."""
+GONE = 90.0 + START
+"""Seconds within which a run ends whose processes were killed, on a busy machine, run again by itself meanwhile."""
 CANCELLED = 180.0
 """Seconds within which a cancelled run ends that does not end itself: an automation does after 90, and a busy machine
 takes its time."""

@@ -22,8 +22,8 @@ LIMITS = {"flows": (300, 900), "server": (200, 550), "mlflow": (350, 1100)}
 """Megabytes, compressed and unpacked."""
 PROGRAMS = {
     "flows": IMPORTS,
-    "server": "import prefect.server.api.server, prefect_kubernetes, prefect_aws, yaml",
-    "mlflow": "import mlflow.server.auth, mlflow.server.fastapi_app, boto3",
+    "server": "import prefect.server.api.server, prefect_kubernetes, prefect_aws, asyncpg, yaml",
+    "mlflow": "import mlflow.server.auth, mlflow.server.fastapi_app, boto3, psycopg2",
 }
 SERVERS = {
     "server": ("prefect server start --host 0.0.0.0", "http://127.0.0.1:4200/api/health", "http://127.0.0.1:4200/"),

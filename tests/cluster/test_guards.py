@@ -49,6 +49,7 @@ def test_values_whose_secrets_and_classes_are_there_are_taken(cluster: Any, tmp_
         ),
         ({"mlflow": {"existingAuthSecret": "none"}}, 'mlflow.existingAuthSecret names the Secret "none", which is not'),
         ({"lake": {"existingSecret": "none"}}, 'lake.existingSecret names the Secret "none", which is not'),
+        ({"prefect": {"noticeSecret": "none"}}, 'prefect.noticeSecret names the Secret "none", which is not'),
         ({"git": {"tokenSecret": "none"}}, 'git.tokenSecret names the Secret "none", which is not'),
         (
             {"prefect": {"storage": {"className": "none"}}},

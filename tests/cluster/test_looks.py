@@ -11,6 +11,7 @@ pytestmark = pytest.mark.timeout(900)
 
 LOOKS = [
     (PLATFORM_ENGINEER, "On a laptop", "kubectl"),
+    (PLATFORM_ENGINEER, "What repairs and tidies up", "kubectl"),
     (DOCS / "first-hour-operator.md", "Where the logs are", "kubectl"),
     (DOCS / "runbooks" / "cluster-does-not-start.md", "", "kubectl"),
 ]

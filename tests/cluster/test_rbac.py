@@ -29,6 +29,7 @@ MAY: dict[str, set[str]] = {
     "trainyard-deploy": set(),  # deploys that run in the cluster
     "trainyard-mlflow": set(),
     "trainyard-worker": WORKER,
+    "trainyard-reconcile": {"list jobs.batch", "delete jobs.batch"},
 }
 WITH_TOKEN = {"worker"}
 """Components whose pods hold a token of their service account."""

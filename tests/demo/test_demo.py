@@ -40,14 +40,16 @@ print(json.dumps({
 def state(clone: Clone) -> dict:
     """What is in the registry, the ledger and the bucket, asked as a user would with `make env`.
 
-    Without the results that Prefect keeps of every run: those are its own.
+    Without what every run leaves: the results that Prefect keeps, and the mark of when `monthly` last came to its end.
     """
     done = subprocess.run(
         [clone.python, "-c", STATE], cwd=clone.root, env=clone.platform_env(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    found["objects"] = {key: etag for key, etag in found["objects"].items() if not key.startswith("results/")}
+    found["objects"] = {
+        key: etag for key, etag in found["objects"].items() if not key.startswith(("results/", "marks/"))
+    }
     return found
 
 
@@ -109,6 +111,16 @@ def test_the_demo_ends_with_the_table_and_the_three_addresses(clone: Clone, firs
     assert re.search(r"2023-01 .*68,170.* landed", table)
     assert re.search(r"2023-02 .*64,743.* version 1: promote", table)
     assert re.search(r"2023-03 .*71,980.* version 2: promote", table)
+
+
+def test_the_last_month_was_scored_and_monitored_by_the_version_in_service_when_it_came(first: Made) -> None:
+    shown = end(first)
+
+    assert re.search(r"^score    2023-03 by version 1: 71,980 of 71,980 rows$", shown, re.MULTILINE)
+    assert re.search(
+        r"^monitor  2023-03 under version 1: Within limits: error 0\.635 of the naive", shown, re.MULTILINE
+    )
+    assert "Monitored: Within limits: version 1 on 2023-03" in first.text
 
 
 def test_ports_taken_by_others_are_named_and_the_next_free_ones_are_taken(clone: Clone, first: Made) -> None:

@@ -1,5 +1,6 @@
 """Real servers, each started once for all tests that want it."""
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from ops.go_programs import cache_folder
 from ops.minio import MinioMissing, find
 from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
 from tests.integration import home as homes
+from tests.integration import reconciling
 from tests.integration.servers import prefect_and_mlflow
+from tests.integration.warm import Warm
 
 ACCESS_KEY = "trainyard-tests"
 SECRET_KEY = "not-a-secret-of-anyone"
@@ -82,3 +85,18 @@ def home(platform: dict[str, str], tmp_path: Path) -> Iterator[homes.Home]:
     """A lake, a registry and a folder of published months, all empty; the environment leads there."""
     with homes.home(platform, tmp_path) as own:
         yield own
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Where runs of flows begin that are to be killed."""
+    with contextlib.closing(Warm(tmp_path_factory.mktemp("warm"))) as found:
+        yield found
+
+
+@pytest.fixture
+def calm(home: homes.Home) -> Iterator[homes.Home]:
+    """A home on whose Prefect no run is under way, but for those that the test begins."""
+    reconciling.close_all()
+    yield home
+    reconciling.close_all()

@@ -84,8 +84,9 @@ class Home:
             )
 
     def objects(self) -> dict[str, str]:
-        """Every object of the lake with its etag."""
-        return {key: found.etag for key in list(self.lake.keys()) if (found := self.lake.find(key))}
+        """Every object of the lake with its etag, but for the marks of good ends."""
+        keys = [key for key in self.lake.keys("") if not key.startswith("marks/")]
+        return {key: found.etag for key in keys if (found := self.lake.find(key))}
 
     def outcome(self) -> dict[str, Any]:
         """What runs leave for good: versions with their verdicts, the alias, the versions in the ledger."""

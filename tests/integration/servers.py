@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ from prefect.settings import Settings
 
 from ops import platform, processes, provision
 from ops.environment import Place, Ports, environment
-from ops.s3_servers import Server, free_ports
+from ops.s3_servers import Server, free_ports, running
 from ops.services import services
 
 ROOT = Path(__file__).resolve().parents[2]
+AUTH_STRING = "admin:not-a-secret-of-anyone"
 
 
 @contextmanager
@@ -37,6 +39,39 @@ def prefect_and_mlflow(folder: Path, s3: Server, access_key: str, secret_key: st
         yield env
     finally:
         processes.stop(place.state)
+
+
+@contextmanager
+def prefect_of_a_cluster(folder: Path) -> Iterator[dict[str, str]]:
+    """A Prefect server as the chart sets it: behind a password, with CSRF on; the environment of a client of it."""
+    (port,) = free_ports(1)
+    own = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "DO_NOT_TRACK": "1",
+        "PREFECT_HOME": str(folder / "client"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_API_AUTH_STRING": AUTH_STRING,
+    }
+    with running(_prefect(folder, port), folder / "log"):
+        yield own
+
+
+def _prefect(folder: Path, port: int) -> Server:
+    return Server(
+        name="prefect",
+        argv=(str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port)),
+        env={
+            "PREFECT_HOME": str(folder / "server"),
+            "PREFECT_SERVER_API_AUTH_STRING": AUTH_STRING,
+            "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        },
+        url=f"http://127.0.0.1:{port}",
+        ready=f"http://127.0.0.1:{port}/api/health",
+        ports=(port,),
+        stop_signal=signal.SIGTERM,
+    )
 
 
 @contextmanager

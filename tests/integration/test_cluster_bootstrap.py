@@ -2,7 +2,6 @@
 
 import contextvars
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,15 +19,15 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolUpdate
 
 from ops import chart
-from ops.s3_servers import Server, free_ports, running
-from tests.integration.servers import ROOT, at
+from ops.s3_servers import Server
+from tests.integration.servers import ROOT, at, prefect_of_a_cluster
 from tests.platform import chart as platform_chart
 
 FILES = ROOT / chart.CHART / "files" / "bootstrap"
-AUTH_STRING = "admin:not-a-secret-of-anyone"
 SILENT, UNSTARTED = "A run that fell silent is Crashed", "A run that does not start is Crashed"
 CANCELLING = "A run that is being cancelled and does not end is Cancelled"
-AUTOMATIONS = (SILENT, UNSTARTED, CANCELLING)
+RERUN = "A run that crashed is run again, once"
+AUTOMATIONS = (SILENT, UNSTARTED, CANCELLING, RERUN)
 VARIABLES = {
     "type": "object",
     "required": ["image"],
@@ -47,6 +46,8 @@ WANTED: dict[str, Any] = {
     "variables": {"note": "hello"},
     "silence_seconds": 120,
     "pending_seconds": 300,
+    "rerun_crashed": True,
+    "ui_url": "https://prefect.example.org",
     "smoke": {"code": str(FILES / "smoke.py"), "image": "trainyard/flows:1"},
     "patience": 1,
 }
@@ -55,39 +56,14 @@ WANTED: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def cluster(minio_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment that a pod has: a Prefect server behind a password, with CSRF on, and a lake."""
-    folder = tmp_path_factory.mktemp("prefect")
-    (port,) = free_ports(1)
     own = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "DO_NOT_TRACK": "1",
-        "PREFECT_HOME": str(folder / "client"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_API_AUTH_STRING": AUTH_STRING,
         "AWS_ENDPOINT_URL": minio_server.url,
         "AWS_ACCESS_KEY_ID": "trainyard-tests",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret-of-anyone",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    with running(_prefect(folder, port), folder / "log"):
-        yield own
-
-
-def _prefect(folder: Path, port: int) -> Server:
-    return Server(
-        name="prefect",
-        argv=(str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port)),
-        env={
-            "PREFECT_HOME": str(folder / "server"),
-            "PREFECT_SERVER_API_AUTH_STRING": AUTH_STRING,
-            "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        },
-        url=f"http://127.0.0.1:{port}",
-        ready=f"http://127.0.0.1:{port}/api/health",
-        ports=(port,),
-        stop_signal=signal.SIGTERM,
-    )
+    with prefect_of_a_cluster(tmp_path_factory.mktemp("prefect")) as env:
+        yield {**env, **own}
 
 
 @pytest.fixture
@@ -189,6 +165,7 @@ def test_pool_limits_variables_block_automations_and_deployment_are_applied(clie
         SILENT: 120,
         UNSTARTED: 300,
         CANCELLING: 90,
+        RERUN: 30 * 24 * 3600,
     }
 
 
@@ -224,19 +201,19 @@ def test_applied_by_several_at_once_everything_is_there_once(client, apply) -> N
         "blocks": 1,
         "limits": 1,
         "variables": 1,
-        "automations": 3,
+        "automations": 4,
     }
 
 
 def test_of_automations_made_at_the_same_moment_one_stays(client, apply) -> None:
     import automations
 
-    for wanted in automations.wanted(120, 300, "kubernetes") * 3:
+    for wanted in (*automations.wanted(120, 300, "kubernetes"), automations.rerun("kubernetes")) * 3:
         client.create_automation(wanted)
 
     apply()
 
-    assert len(applied(client)["automations"]) == 3
+    assert len(applied(client)["automations"]) == len(AUTOMATIONS)
 
 
 def test_what_an_operator_paused_or_switched_off_stays_so(client, apply) -> None:
@@ -273,6 +250,15 @@ def test_what_is_wanted_otherwise_is_applied(client, apply) -> None:
     assert found["deployments"][0]["job_variables"]["image"] == "trainyard/flows:2"
     assert automation(client, UNSTARTED).trigger.within.total_seconds() == 60
     assert "within 60 s" in automation(client, UNSTARTED).actions[0].message
+
+
+def test_where_crashed_runs_are_to_stay_crashed_nothing_runs_them_again(client, apply) -> None:
+    apply()
+
+    apply(rerun_crashed=False)
+
+    assert client.read_automations_by_name(RERUN) == []
+    assert len(applied(client)["automations"]) == len(AUTOMATIONS) - 1
 
 
 def test_on_a_laptop_a_run_that_does_not_start_is_told_of_the_worker_and_of_no_pod(client, apply) -> None:

@@ -1,9 +1,11 @@
 """``monthly``: the schedule's way from the newest month in the lake to the next verdict."""
 
 import polars as pl
+import pytest
 
-from flows.ml import landing
+from flows.ml import landing, monitored, predictions, scoring
 from flows.monthly import monthly
+from flows.retrain import retrain
 from tests.integration.home import DATASET, MODEL, NOTHING, Home, run
 
 
@@ -20,6 +22,7 @@ def test_no_month_means_the_one_after_the_newest_which_is_landed_and_judges(home
 
     assert (state.type.value, state.name) == ("COMPLETED", "Promoted")
     assert str(state.message).startswith("retrain until 2023-02: version 1: ")
+    assert str(state.message).endswith(" Not monitored: no model was in service.")
     assert months(home) == ["2023-01", "2023-02"]
     assert home.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
 
@@ -102,3 +105,68 @@ def test_a_month_that_breaks_the_contract_ends_the_run_before_anything_is_traine
     assert "column trip_distance is missing" in str(state.message)
     assert home.objects() == before
     assert home.outcome() == NOTHING
+
+
+@pytest.fixture
+def served(home: Home) -> Home:
+    """A home where version 1, trained on 2023-01, is in service, and 2023-03 is published."""
+    home.land("2023-01", "2023-02")
+    assert run(retrain, model=MODEL).name == "Promoted"
+    home.publish("2023-03")
+    return home
+
+
+def scored(home: Home) -> dict[int, bool]:
+    """Whether the versions have predictions of 2023-03."""
+    address = landing.manifest(home.lake, DATASET, "2023-03").address
+    return {number: bool(predictions.find(home.lake, MODEL, "2023-03", address, number)) for number in (1, 2)}
+
+
+def test_the_champion_in_service_scores_and_is_monitored_before_another_is_promoted(served: Home) -> None:
+    state = run(monthly, model=MODEL, source=served.source)
+    before = served.objects()
+    again = run(monthly, model=MODEL, month="2023-03", source=served.source)
+
+    message = str(state.message)
+    assert state.name == "Promoted"
+    assert message.startswith("retrain until 2023-03: version 2: ")
+    assert "Monitored: Within limits: version 1 on 2023-03: error " in message
+    assert scored(served) == {1: True, 2: False}
+    assert again.name == "Unchanged"
+    assert "version 2, the champion, was judged on 2023-03 when it was promoted." in str(again.message)
+    assert {key for key in served.objects().items() ^ before.items() if not key[0].startswith("results/")} == set()
+
+
+def test_an_alarm_is_said_and_leaves_the_retrain_to_the_month(served: Home) -> None:
+    served.publish("2023-03", served.rows("2023-03").filter(pl.col("PULocationID") != 75))
+
+    state = run(monthly, model=MODEL, source=served.source)
+
+    assert "Monitored: Alarm: version 1 on 2023-03: pickup zone has moved by " in str(state.message)
+    assert list(served.lake.keys("monitoring/")) == []
+    assert set(served.outcome()["versions"]) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("module", "broken", "told"),
+    [
+        (scoring, "score", "Not monitored, as it was not scored: Failed: "),
+        (monitored, "examine", "Monitored: Failed: "),
+        (monitored, "look_up", "Not monitored: "),
+    ],
+    ids=["score", "monitor", "look up"],
+)
+def test_a_fault_of_score_or_monitor_is_said_and_keeps_no_retrain_from_running(
+    served: Home, monkeypatch: pytest.MonkeyPatch, module: object, broken: str, told: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise monitored.Incomplete("something is gone: put it back.")
+
+    monkeypatch.setattr(module, broken, fail)
+
+    state = run(monthly, model=MODEL, source=served.source)
+
+    assert state.name == "Promoted"
+    assert str(state.message).startswith("retrain until 2023-03: version 2: ")
+    assert told in str(state.message)
+    assert "something is gone: put it back." in str(state.message)

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from flows.ml import judging, registration
+from flows.ml.champion import ChampionUnusable
 from flows.ml.ledger import Entry
 from flows.ml.registry import Registry
 from tests.unit.strategies import small_model, trips
@@ -91,8 +92,8 @@ def test_nothing_is_aligned_before_the_first_promotion(registry: Registry) -> No
 def test_a_version_of_another_training_is_not_scored_as_the_champion(registry: Registry, tmp_path: Path) -> None:
     entry = Entry(**{"number": 1, "version": 2, "fingerprint": "first", **ENTRY})
 
-    with pytest.raises(judging.ChampionUnusable, match="another training than the one that was promoted"):
-        judging.score_champion(registry, small_model(), entry, trips(1, 10), tmp_path)
+    with pytest.raises(ChampionUnusable, match="another training than the one that was promoted"):
+        judging.score_champion(registry, small_model(), entry, trips(1, 10), 1, tmp_path)
 
 
 class Stored:
@@ -113,5 +114,17 @@ def test_a_champion_that_does_not_answer_row_by_row_is_unusable(
     monkeypatch.setattr("mlflow.pyfunc.load_model", lambda _: Stored(answer))
     entry = Entry(**{"number": 1, "version": 1, "fingerprint": "first", **ENTRY})
 
-    with pytest.raises(judging.ChampionUnusable, match="for 10 rows"):
-        judging.score_champion(registry, small_model(), entry, trips(1, 10), tmp_path)
+    with pytest.raises(ChampionUnusable, match="for 10 rows"):
+        judging.score_champion(registry, small_model(), entry, trips(1, 10), 1, tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_champion_that_does_not_answer_with_numbers_is_unusable(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    monkeypatch.setattr(Registry, "download", lambda *_: tmp_path)
+    monkeypatch.setattr("mlflow.pyfunc.load_model", lambda _: Stored([7.0] * 9 + [wrong]))
+    entry = Entry(**{"number": 1, "version": 1, "fingerprint": "first", **ENTRY})
+
+    with pytest.raises(ChampionUnusable, match="1 of 10 predictions are no finite numbers"):
+        judging.score_champion(registry, small_model(), entry, trips(1, 10), 1, tmp_path)

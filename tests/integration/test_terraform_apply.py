@@ -24,8 +24,10 @@ pytestmark = [requires_terraform, pytest.mark.timeout(900)]
 OVERRIDES = ROOT / "tests/integration/moto_overrides"
 PAGE = ROOT / "docs/aws.md"
 EXAMPLE_ACCOUNT = "111122223333"
-ROLES = {"jobs": "jobs", "mlflow": "mlflow", "deploy": "deploys"}
+ROLES = {"jobs": "jobs", "mlflow": "mlflow", "deploy": "deploys", "reconcile": "reconcile"}
 """The roles by the service accounts that have them."""
+TIDIED = {"raw", "quarantine", "candidates", "decisions", "predictions"}
+"""The folders of the lake in which a reconcile may delete."""
 BACKEND = "use_path_style = true\nskip_region_validation = true\n"
 
 
@@ -172,9 +174,30 @@ def test_flow_runs_mlflow_and_deploys_write_no_folder_of_each_other(second: dict
         resources = json.dumps([each["Resource"] for each in document["Statement"]])
         return set(re.findall(r"lake-\d+/(\w+)/\*", resources))
 
+    def deletes(role: str, policy: str) -> set[str]:
+        document = found[f'module.identity.module.{role}.aws_iam_role_policy.own["{policy}"].policy']
+        resources = json.dumps(
+            [each["Resource"] for each in document["Statement"] if "s3:DeleteObject" in each["Action"]]
+        )
+        return set(re.findall(r"lake-\d+/(\w+)/\*", resources))
+
     assert objects("mlflow", "artifacts") == {"mlflow"}
     assert objects("deploys", "records") == {"deploys"}
-    assert objects("jobs", "lake") == {"raw", "quarantine", "candidates", "decisions", "ledger", "results", "smoke"}
+    assert objects("reconcile", "lake") == {*TIDIED, "ledger", "marks", "deploys"}
+    assert deletes("reconcile", "lake") == TIDIED
+    assert deletes("jobs", "lake") == {"smoke"}
+    assert objects("jobs", "lake") == {
+        "raw",
+        "quarantine",
+        "candidates",
+        "decisions",
+        "ledger",
+        "results",
+        "smoke",
+        "marks",
+        "monitoring",
+        "predictions",
+    }
 
 
 def test_each_user_of_the_database_has_a_password_of_its_own(logins: dict[str, dict[str, str]]) -> None:
@@ -211,6 +234,19 @@ def test_the_verb_reads_the_logins_for_the_cluster(
     }
 
 
+def test_the_owners_login_is_whole_where_it_is_asked_for(
+    account: Account, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in account.env.items():
+        monkeypatch.setenv(name, value)
+
+    login = database_secrets.read_owner(made)["owner"]
+
+    database = made["database"]
+    assert (login["host"], login["port"], login["database"]) == (database["host"], str(database["port"]), "postgres")
+    assert set(login) == {"host", "port", "database", "username", "password"}
+
+
 def test_logins_that_are_not_given_out_end_in_a_sentence(
     account: Account, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +280,8 @@ def test_the_chart_renders_from_what_was_made(account: Account, made: dict[str, 
     accounts = {
         each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in objects.of("ServiceAccount")
     }
-    roles = {name: said["eks.amazonaws.com/role-arn"].rpartition("/")[2] for name, said in accounts.items() if said}
+    role = "eks.amazonaws.com/role-arn"
+    roles = {name: said[role].rpartition("/")[2] for name, said in accounts.items() if role in said}
     assert roles == {f"trainyard-{each}": f"trainyard-staging-{role}" for each, role in ROLES.items()}
 
 

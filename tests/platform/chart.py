@@ -33,12 +33,23 @@ EVERY_OPTION = {
     "prefect": {
         "url": "https://prefect.example.org",
         "existingAuthSecret": "prefect-login",
+        "noticeSecret": "notices",
+        "rerunCrashed": False,
         "concurrencyLimits": {"tlc": 2},
         "variables": {"note": "hello", "limits": {"rows": 3}},
         "storage": {"className": "fast"},
         "service": {"nodePort": 31420},
     },
     "jobs": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/jobs"}},
+    "reconcile": {
+        "schedule": "0 */6 * * 1-5",
+        "suspend": True,
+        "keepDays": 30,
+        "keepVersions": 5,
+        "monthlyDays": 0,
+        "webhookSecret": "alerts",
+        "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reconcile"},
+    },
     "mlflow": {
         "url": "https://mlflow.example.org",
         "existingAuthSecret": "mlflow-login",
@@ -49,10 +60,20 @@ EVERY_OPTION = {
     },
     "images": {"pullSecrets": ["registry-login"]},
 }
+ON_POSTGRES = {
+    "postgres": {
+        "prefectSecret": "prefect-login",
+        "mlflowSecret": "mlflow-login",
+        "mlflowUsersSecret": "users-login",
+        "ownerSecret": "owner-login",
+        "caConfigMap": "database-authority",
+    },
+}
 CASES: dict[str, tuple[str, Mapping[str, Any]]] = {
     **{name: (name, {}) for name in chart.values_files(ROOT)},
     "everything elsewhere": ("default", EVERYTHING_ELSEWHERE),
     "every option": ("default", EVERY_OPTION),
+    "on postgres": ("default", ON_POSTGRES),
 }
 """What is rendered: each profile, and what an installation may make of the defaults."""
 
@@ -123,7 +144,8 @@ class Objects(list[Object]):
     def pods(self) -> Iterator[tuple[str, Object]]:
         """The pods of the installation, each as its owner's kind and name with its specification."""
         for found in self:
-            spec = found if found["kind"] == "Pod" else found.get("spec", {}).get("template")
+            own = found.get("spec", {})
+            spec = found if found["kind"] == "Pod" else own.get("jobTemplate", {}).get("spec", own).get("template")
             if spec:
                 yield f"{found['kind']}/{found['metadata']['name']}", spec["spec"]
 

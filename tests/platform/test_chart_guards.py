@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.platform import chart
-from tests.platform.chart import IMAGES, Refused, requires_helm
+from tests.platform.chart import IMAGES, ON_POSTGRES, Refused, requires_helm
 
 pytestmark = requires_helm
 
@@ -15,6 +15,13 @@ DIGEST = "registry.example.org/trainyard/flows@sha256:" + "0123456789abcdef" * 4
 
 def images(**changed: str) -> dict[str, Any]:
     return {"images": {**IMAGES, **changed}}
+
+
+def on_postgres(**changed: Any) -> dict[str, Any]:
+    """Values with everything on Postgres; changed in that section, or in another by its name."""
+    others = {section: value for section, value in changed.items() if isinstance(value, dict)}
+    own = {key: value for key, value in changed.items() if key not in others}
+    return {**others, "postgres": {**ON_POSTGRES["postgres"], **own}}
 
 
 def refusal(values: Mapping[str, Any], profile: str = "default") -> str:
@@ -60,6 +67,39 @@ def refusal(values: Mapping[str, Any], profile: str = "default") -> str:
             "prefect.externalApiUrl",
             "needs prefect.existingAuthSecret",
         ),
+        (
+            on_postgres(mlflowUsersSecret=""),
+            "postgres.mlflowSecret and postgres.mlflowUsersSecret belong together",
+            "Set both, or neither",
+        ),
+        (on_postgres(mlflowSecret=""), "postgres.mlflowSecret and postgres.mlflowUsersSecret", "Set both, or neither"),
+        (
+            on_postgres(prefect={"externalApiUrl": "https://p.example.org/api", "existingAuthSecret": "p"}),
+            "postgres.prefectSecret is for the Prefect that is installed here",
+            "Leave one of them out",
+        ),
+        (
+            on_postgres(mlflow={"externalUrl": "https://m.example.org", "existingAuthSecret": "m"}),
+            "postgres.mlflowSecret is for the MLflow that is installed here",
+            "Leave it and postgres.mlflowUsersSecret out, or the address",
+        ),
+        (
+            {"postgres": {"ownerSecret": "owner-login"}},
+            "postgres.ownerSecret makes the users that the other Secrets of postgres name, and none is named",
+            "Set postgres.prefectSecret, or postgres.mlflowSecret and postgres.mlflowUsersSecret",
+        ),
+        (
+            on_postgres(mlflowSecret="prefect-login"),
+            "two of its Secrets are the same (prefect-login, prefect-login, users-login, owner-login)",
+            "Each login has a user and a database of its own",
+        ),
+        (on_postgres(ownerSecret="users-login"), "two of its Secrets are the same", "Each login has a user"),
+        (
+            on_postgres(caConfigMap=""),
+            "postgres.sslMode is verify-full and postgres.caConfigMap is empty",
+            "set postgres.sslMode to require, which encrypts and believes anyone",
+        ),
+        (on_postgres(sslMode="disable"), "postgres.caConfigMap is set and postgres.sslMode is disable", "Leave one of"),
         ({"jobs": {"deadlineSeconds": 3600}}, "jobs.deadlineSeconds is 3600", "Set it above that"),
     ],
 )
@@ -104,6 +144,8 @@ def test_values_that_exclude_each_other_are_refused_with_the_key_and_the_remedy(
         ({"prefect": {"concurrencyLimits": {"tlc": "two"}}}, "'/prefect/concurrencyLimits/tlc'", "want integer"),
         ({"prefect": {"concurrencyLimits": {"a/b": 1}}}, "'/prefect/concurrencyLimits'", "'a/b' not allowed"),
         ({"prefect": {"variables": {"Big Name": 1}}}, "'/prefect/variables'", "'Big Name' not allowed"),
+        ({"prefect": {"rerunCrashed": "yes"}}, "'/prefect/rerunCrashed'", "want boolean"),
+        ({"prefect": {"noticeSecret": "https://hooks.example.org/a"}}, "'/prefect/noticeSecret'", "does not match"),
         ({"prefect": {"silenceSeconds": 30}}, "'/prefect/silenceSeconds'", "want 60"),
         ({"prefect": {"pendingSeconds": 5}}, "'/prefect/pendingSeconds'", "want 30"),
         ({"prefect": {"service": {"nodePort": 80}}}, "'/prefect/service/nodePort'", "want 30,000"),
@@ -131,6 +173,9 @@ def test_values_that_exclude_each_other_are_refused_with_the_key_and_the_remedy(
         ({"mlflow": {"externalUrl": "https://m.example.org/"}}, "'/mlflow/externalUrl'", "does not match"),
         ({"mlflow": {"externalUrl": "https://a:b@m.example.org"}}, "'/mlflow/externalUrl'", "does not match"),
         ({"mlflow": {"allowedHosts": ["*"]}}, "'/mlflow/allowedHosts/0'", "does not match"),
+        ({"postgres": {"host": "db"}}, "'/postgres'", "'host' not allowed"),
+        ({"postgres": {"prefectSecret": "postgres://a"}}, "'/postgres/prefectSecret'", "does not match"),
+        ({"postgres": {"sslMode": "prefer"}}, "'/postgres/sslMode'", "must be one of"),
         ({"minio": {"enabled": "yes"}}, "'/minio/enabled'", "want boolean"),
     ],
 )
@@ -153,6 +198,11 @@ def test_a_value_that_is_none_is_refused_at_its_place(values: Mapping[str, Any],
         {"jobs": {"cpuLimit": 2.5, "cpuRequest": "0.5", "memory": "1.5Gi"}},
         {"prefect": {"variables": {"a": None, "b": [1], "c": {"d": "e"}}, "concurrencyLimits": {"tlc": 0}}},
         {"worker": {"resources": {"limits": {"cpu": 1}}}},
+        on_postgres(ownerSecret=""),
+        on_postgres(mlflowSecret="", mlflowUsersSecret=""),
+        on_postgres(prefectSecret=""),
+        on_postgres(sslMode="require", caConfigMap=""),
+        on_postgres(sslMode="disable", caConfigMap=""),
     ],
 )
 def test_values_that_can_be_are_taken(values: Mapping[str, Any]) -> None:
@@ -178,6 +228,13 @@ def test_after_an_installation_three_commands_are_named_that_can_be_typed(case: 
     assert all(command.startswith("kubectl --namespace trainyard ") for command in commands[1:])
     assert all(named_there(case, word) for command in commands for word in command.split())
     assert ("for development" in said) is (case == "laptop")
+
+
+def test_after_users_are_made_the_owners_login_is_to_be_taken_away() -> None:
+    said = chart.notes(ON_POSTGRES)
+
+    assert "kubectl --namespace trainyard delete secret owner-login" in said
+    assert "owner" not in chart.notes(on_postgres(ownerSecret=""))
 
 
 def named_there(case: str, word: str) -> bool:

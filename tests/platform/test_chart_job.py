@@ -188,7 +188,7 @@ def test_a_run_gets_what_its_deployment_asks_for() -> None:
 
 
 def test_a_run_that_asks_for_nothing_gets_the_defaults_of_the_values() -> None:
-    jobs = {"cpuRequest": "300m", "cpuLimit": 1, "memory": "3Gi", "scratch": "6Gi", "deadlineSeconds": 30000}
+    jobs = {"cpuRequest": "300m", "cpuLimit": 1, "memory": "3Gi", "scratch": "6Gi", "deadlineSeconds": 37000}
 
     job = flow_run_job.job(chart.render({"jobs": jobs}), PAIR)
 
@@ -196,7 +196,7 @@ def test_a_run_that_asks_for_nothing_gets_the_defaults_of_the_values() -> None:
         "requests": {"cpu": "300m", "memory": "3Gi", "ephemeral-storage": "6Gi"},
         "limits": {"cpu": "1", "memory": "3Gi"},
     }
-    assert job["spec"]["activeDeadlineSeconds"] == 30000
+    assert job["spec"]["activeDeadlineSeconds"] == 37000
     assert pod(job)["serviceAccountName"] == "trainyard-jobs"
     assert not {"priorityClassName", "nodeSelector", "tolerations"} & pod(job).keys()
 

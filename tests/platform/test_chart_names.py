@@ -150,6 +150,7 @@ def references(pod: Object) -> set[tuple[str, str, str | None]]:
         found |= {("ConfigMap", volume["configMap"]["name"], None)} if "configMap" in volume else set()
         claim = volume.get("persistentVolumeClaim", {}).get("claimName")
         found |= {("PersistentVolumeClaim", claim, None)} if claim else set()
+        found |= {("Secret", volume["secret"]["secretName"], None)} if "secret" in volume else set()
     for each in pod_security.containers(pod):
         for source in each.get("envFrom", []):
             found |= {(kind_of(name), source[name]["name"], None) for name in source}

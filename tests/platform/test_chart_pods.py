@@ -11,7 +11,7 @@ from tests.platform.chart import Object, every_case, requires_helm
 
 pytestmark = requires_helm
 
-WORKER = "Deployment/trainyard-worker"
+WORKER, RECONCILE = "Deployment/trainyard-worker", "CronJob/trainyard-reconcile"
 GOOD: dict[str, Any] = {
     "enableServiceLinks": False,
     "automountServiceAccountToken": False,
@@ -58,7 +58,7 @@ def test_every_pod_keeps_the_restricted_standard(case: str) -> None:
 def test_every_pod_is_bounded_and_holds_no_more_than_it_needs(case: str) -> None:
     faults = {name: found for name, pod in pods(case).items() if (found := pod_security.house(pod))}
 
-    assert faults == {WORKER: ["holds a token of its service account"]}
+    assert faults == {each: ["holds a token of its service account"] for each in (WORKER, RECONCILE)}
 
 
 def test_the_pods_are_those_of_the_platform_its_bootstrap_its_test_and_its_runs() -> None:
@@ -67,6 +67,7 @@ def test_the_pods_are_those_of_the_platform_its_bootstrap_its_test_and_its_runs(
         "Deployment/trainyard-mlflow",
         "Deployment/trainyard-minio",
         WORKER,
+        RECONCILE,
         "Job/trainyard-bootstrap-1",
         "Pod/trainyard-test",
         "a run that gives the least",

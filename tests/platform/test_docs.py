@@ -31,7 +31,7 @@ def test_every_job_variable_is_listed_with_its_default() -> None:
     assert {name: listed[name] for name in given} == given
 
 
-@pytest.mark.parametrize("component", ["prefect", "worker", "mlflow", "minio", "bootstrap"])
+@pytest.mark.parametrize("component", ["prefect", "worker", "mlflow", "minio", "bootstrap", "reconcile"])
 def test_requests_and_limits_are_listed(component: str) -> None:
     (cells,) = [row for row in rows("What runs") if row[0].startswith(f"`{component}")]
     pods = {name.rpartition(f"/{chart.RELEASE}-")[2]: spec for name, spec in chart.case("laptop").pods()}
@@ -50,15 +50,17 @@ def memory(quantity: str) -> str:
 
 def test_rights_are_listed() -> None:
     listed = {account.strip("`"): text for account, _, text, _ in rows("Rights")}
-    (role,) = chart.case("default").of("Role")
-    told = [
-        ", ".join(sorted(re.findall(r"\b(?:create|get|list|watch|delete)\b", part)))
-        for part in listed["trainyard-worker"].split(";")
-    ]
+    roles = {role["metadata"]["name"]: role["rules"] for role in chart.case("default").of("Role")}
+    told = {
+        name: [sorted(re.findall(r"\b(?:create|get|list|watch|delete)\b", part)) for part in listed[name].split(";")]
+        for name in roles
+    }
 
-    accounts = {each["metadata"]["name"] for each in chart.case("default").of("ServiceAccount")}
+    accounts = {each["metadata"]["name"] for each in chart.case("on postgres").of("ServiceAccount")}
     assert set(listed) == {*accounts, "default"}
-    assert told == [", ".join(sorted(rule["verbs"])) for rule in role["rules"]]
+    assert {name: [verbs for verbs in parts if verbs] for name, parts in told.items()} == {
+        name: [sorted(rule["verbs"]) for rule in rules] for name, rules in roles.items()
+    }
 
 
 def test_the_values_of_the_example_are_taken() -> None:

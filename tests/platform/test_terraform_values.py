@@ -1,6 +1,7 @@
 """The values file that Terraform's outputs become, and the chart rendered from it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,21 @@ MADE: dict[str, Any] = {
     "lake": {"bucket": "trainyard-staging-lake-111122223333", "region": "us-east-1"},
     "jobs": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-jobs"}},
     "deploy": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-deploys"}},
+    "reconcile": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-reconcile"}},
     "mlflow": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-mlflow"}},
-    "database": {"user_secret_arns": {}},
+    "postgres": {
+        "prefectSecret": "trainyard-database-prefect",
+        "mlflowSecret": "trainyard-database-mlflow",
+        "mlflowUsersSecret": "trainyard-database-mlflow-users",
+        "ownerSecret": "trainyard-database-owner",
+        "caConfigMap": "trainyard-database-authority",
+    },
+    "database": {
+        "host": "trainyard-staging.example.us-east-1.rds.amazonaws.com",
+        "port": 5432,
+        "owner_secret_arn": "arn:owner",
+        "user_secret_arns": {user: f"arn:{user}" for user in ("mlflow", "mlflow_users", "prefect")},
+    },
 }
 
 
@@ -43,9 +57,15 @@ def test_the_chart_renders_from_the_values() -> None:
     }
     assert accounts["trainyard-jobs"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-jobs"}
     assert accounts["trainyard-deploy"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-deploys"}
+    assert accounts["trainyard-reconcile"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-reconcile"}
     assert accounts["trainyard-mlflow"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-mlflow"}
     assert objects.one("ConfigMap", "-lake")["data"] == {"AWS_DEFAULT_REGION": "us-east-1"}
     assert not [each for each in objects.of("Secret") if each["metadata"]["name"].endswith("-lake")]
+    roles = objects.one("Job", "-roles")["spec"]["template"]["spec"]["containers"][0]
+    assert roles["args"][2:] == [
+        f"trainyard-database-{name}" for name in ("owner", "prefect", "mlflow", "mlflow-users")
+    ]
+    assert {"name": "PGSSLMODE", "value": "verify-full"} in roles["env"]
 
 
 def test_the_file_is_named_after_the_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,3 +104,29 @@ def test_each_login_becomes_a_secret_of_its_own() -> None:
 
     assert secret["metadata"] == {"name": "trainyard-database-mlflow-users"}
     assert secret["stringData"] == login
+
+
+def test_the_secrets_are_those_that_the_chart_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"username": "someone", "password": "made-by-aws", "engine": "postgres"}
+    monkeypatch.setattr(database_secrets, "_given", lambda made, arns: dict.fromkeys(arns, kept))
+
+    made = database_secrets.manifest({**database_secrets.read(MADE), **database_secrets.read_owner(MADE)})["items"]
+
+    secrets = {each["metadata"]["name"]: each["stringData"] for each in made}
+    told = terraform.values(ROOT, MADE)["postgres"]
+    assert set(secrets) == {name for key, name in told.items() if key.endswith("Secret")}
+    assert secrets["trainyard-database-owner"] == {
+        "host": MADE["database"]["host"],
+        "port": "5432",
+        "database": "postgres",
+        "username": "someone",
+        "password": "made-by-aws",
+    }
+
+
+def test_the_output_of_the_root_has_the_names_that_are_tested_here() -> None:
+    text = (ROOT / terraform.FOLDER / "outputs.tf").read_text()
+
+    block = text.split('output "postgres" {')[1].split("\n}\n")[0]
+
+    assert dict(re.findall(r'(\w+) += "(trainyard-[\w-]+)"', block)) == MADE["postgres"]

@@ -136,6 +136,31 @@ def test_another_snapshot_changes_the_fingerprint(other: Snapshot) -> None:
     assert fingerprint.training(MODEL, other) != fingerprint.training(MODEL, SNAPSHOT)
 
 
+def test_a_limit_of_monitoring_trains_and_judges_nothing_anew_and_anything_else_in_the_models_file_does(
+    copy: Path,
+) -> None:
+    path = copy / "flows" / model_file(MODEL)
+    before = fingerprint.training(MODEL, SNAPSHOT), fingerprint.decision(MODEL, "training", None)
+    text = path.read_text()
+
+    path.write_text(text.replace("growth=1.1", "growth=1.5").replace("second_window=3", "second_window=2"))
+    limits = fingerprint.training(MODEL, SNAPSHOT), fingerprint.decision(MODEL, "training", None)
+    path.write_text(text.replace("window=12", "window=11"))
+    window = fingerprint.training(MODEL, SNAPSHOT), fingerprint.decision(MODEL, "training", None)
+
+    assert "growth=1.1" in text
+    assert "second_window=3" in text
+    assert limits == before
+    assert window[0] != before[0]
+    assert window[1] != before[1]
+
+
+def test_only_limits_that_have_a_name_of_their_own_are_left_out() -> None:
+    source = b"a = 1\nLIMITS = Limits(\n    growth=1.1,\n)\nMODEL = Model(limits=Limits(growth=2))\n"
+
+    assert fingerprint.without_limits(source) == b"a = 1\nMODEL = Model(limits=Limits(growth=2))\n"
+
+
 def test_neither_the_commit_nor_the_threads_are_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprint.training(MODEL, SNAPSHOT)
 

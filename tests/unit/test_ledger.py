@@ -16,7 +16,14 @@ def lake() -> MemoryLake:
     return MemoryLake()
 
 
-def promote(lake, version: int, against: Entry | None, fingerprint: str = "", decision: str = "") -> Entry:
+def promote(
+    lake,
+    version: int,
+    against: Entry | None,
+    fingerprint: str = "",
+    decision: str = "",
+    operator: str = ledger.SCHEDULE,
+) -> Entry:
     return ledger.promote(
         lake,
         MODEL,
@@ -25,8 +32,16 @@ def promote(lake, version: int, against: Entry | None, fingerprint: str = "", de
         fingerprint=fingerprint or f"f{version}",
         decision=decision or f"d{version}",
         reason="better",
-        operator="retrain",
+        operator=operator,
     )
+
+
+def chain(lake, *moves: tuple[int, str]) -> list[Entry]:
+    """The ledger after these promotions of versions by operators."""
+    head = None
+    for number, (version, operator) in enumerate(moves):
+        head = promote(lake, version, head, decision=f"d{number}", operator=operator)
+    return ledger.entries(lake, MODEL)
 
 
 def test_an_empty_ledger_has_no_head(lake) -> None:
@@ -67,7 +82,9 @@ def test_another_promotion_against_the_same_head_is_refused_and_changes_nothing(
     first = promote(lake, 1, None)
     second = promote(lake, 2, first)
 
-    with pytest.raises(HeadMoved, match=r"version 2 was promoted as entry 2 .* version 3 must be judged against it"):
+    with pytest.raises(
+        HeadMoved, match=r"version 2 was promoted as entry 2 .* by retrain .* version 3 must be judged against it"
+    ):
         promote(lake, 3, first)
 
     assert ledger.entries(lake, MODEL) == [first, second]
@@ -106,3 +123,38 @@ def test_models_have_ledgers_of_their_own_even_where_one_name_begins_with_the_ot
 
     assert ledger.head(lake, "trip") is None
     assert ledger.head(lake, "trip-duration-2") is None
+
+
+def test_what_the_schedule_replaces_is_not_barred(lake) -> None:
+    found = chain(lake, (1, "retrain"), (2, "retrain"))
+
+    assert ledger.bar(found, "f1") is None
+    assert ledger.bar(found, "f2") is None
+
+
+def test_what_an_operator_takes_out_of_service_is_barred_whatever_comes_after_it(lake) -> None:
+    found = chain(lake, (1, "retrain"), (2, "retrain"), (1, "ada"), (3, "retrain"), (4, "retrain"))
+
+    assert ledger.bar(found, "f2") == found[2]
+    assert ledger.bar(found, "f1") is None
+    assert ledger.standing(lake, MODEL, "f2") == ledger.Standing(found[-1], found[1], found[2])
+
+
+def test_a_bar_is_lifted_by_an_operator_and_comes_back_with_the_next(lake) -> None:
+    found = chain(lake, (1, "retrain"), (2, "retrain"), (1, "ada"), (2, "ben"), (1, "cy"))
+
+    assert ledger.bar(found[:3], "f2") == found[2]
+    assert ledger.bar(found[:4], "f2") is None
+    assert ledger.bar(found[:4], "f1") == found[3]
+    assert ledger.bar(found, "f2") == found[4]
+    assert ledger.bar(found, "f1") is None
+
+
+def test_the_first_entry_of_all_bars_nothing(lake) -> None:
+    assert ledger.bar(chain(lake, (1, "ada")), "f1") is None
+
+
+def test_a_training_stands_by_its_newest_promotion(lake) -> None:
+    found = chain(lake, (1, "retrain"), (2, "retrain"), (1, "ada"))
+
+    assert ledger.standing(lake, MODEL, "f1").promotion == found[2]

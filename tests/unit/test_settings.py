@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ml.settings import SettingsError, load
+from flows.ml.settings import STORED_THREADS, SettingsError, load, serving_threads
 
 GOOD = {"TRAINYARD_LAKE_BUCKET": "lake", "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}
 
@@ -94,3 +94,18 @@ def test_no_value_of_the_environment_is_shown(monkeypatch: pytest.MonkeyPatch) -
         load()
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_stored_code_is_told_its_threads_while_it_is_loaded_and_what_is_set_already_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(STORED_THREADS, raising=False)
+    with serving_threads(3):
+        told = os.environ[STORED_THREADS]
+    left = os.environ.get(STORED_THREADS)
+    monkeypatch.setenv(STORED_THREADS, "1")
+    with serving_threads(3):
+        set_before = os.environ[STORED_THREADS]
+
+    assert (told, left, set_before) == ("3", None, "1")
+    assert os.environ[STORED_THREADS] == "1"

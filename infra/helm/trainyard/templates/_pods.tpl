@@ -48,7 +48,7 @@ args:
   - -euc
   - |
     if {{ .command }}; then exit; fi
-    echo "trainyard: the database on volume {{ .volume }} was not brought to the schema of {{ .image }}; the reason is above. With 'Can't locate revision' it was written by a newer version: set {{ .key }} back to the newer image, or restore the volume." >&2
+    echo "trainyard: the database {{ with .secret }}of the Secret {{ . }}{{ else }}on volume {{ .volume }}{{ end }} was not brought to the schema of {{ .image }}; the reason is above. With 'Can't locate revision' it was written by a newer version: set {{ .key }} back to the newer image, or restore the {{ if .secret }}database{{ else }}volume{{ end }}." >&2
     exit 1
 terminationMessagePolicy: FallbackToLogsOnError
 {{- end }}

@@ -6,7 +6,9 @@ data "aws_partition" "current" {}
 
 locals {
   # Where flow runs write. All of it is read; nothing of it is deleted but what the smoke test wrote.
-  written = ["raw", "quarantine", "candidates", "decisions", "ledger", "results", "smoke"]
+  written = ["raw", "quarantine", "candidates", "decisions", "ledger", "marks", "monitoring", "predictions", "results", "smoke"]
+  # Where a reconcile takes away what nothing refers to any more.
+  tidied = ["raw", "quarantine", "candidates", "decisions", "predictions"]
 }
 
 # Whoever reads or writes the lake uses its key.
@@ -79,6 +81,39 @@ data "aws_iam_policy_document" "mlflow" {
       variable = "s3:prefix"
       values   = ["mlflow", "mlflow/*"]
     }
+  }
+}
+
+# It repairs what runs left: it reads all of the lake, and deletes in the folders it tidies up.
+module "reconcile" {
+  source = "../service-account-role"
+
+  name            = "${var.name}-reconcile"
+  cluster         = var.service_accounts
+  namespace       = var.namespace
+  service_account = "${var.release}-reconcile"
+  policies        = { lake = data.aws_iam_policy_document.reconcile.json }
+}
+
+data "aws_iam_policy_document" "reconcile" {
+  source_policy_documents = [data.aws_iam_policy_document.key.json]
+
+  statement {
+    sid       = "ReadTheLake"
+    actions   = ["s3:GetObject"]
+    resources = [for folder in concat(local.tidied, ["ledger", "marks", "deploys"]) : "${var.lake.arn}/${folder}/*"]
+  }
+
+  statement {
+    sid       = "TakeAwayWhatNothingRefersTo"
+    actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject"]
+    resources = [for folder in local.tidied : "${var.lake.arn}/${folder}/*"]
+  }
+
+  statement {
+    sid       = "ListTheLakeAndItsOpenUploads"
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+    resources = [var.lake.arn]
   }
 }
 

@@ -13,6 +13,11 @@ output "deploys_role_arn" {
   value       = module.deploys.arn
 }
 
+output "reconcile_role_arn" {
+  description = "Role of the service account of the CronJob that reconciles."
+  value       = module.reconcile.arn
+}
+
 output "deploy_role_arn" {
   description = "Role that deploys from GitHub take."
   value       = aws_iam_role.deploy.arn

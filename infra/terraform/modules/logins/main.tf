@@ -1,5 +1,5 @@
 # The logins of the applications in Secrets Manager: a user, a database and a password each, which no state, plan or log
-# holds. Users and databases of these names are made in Postgres by who installs the chart.
+# holds. Users and databases of these names are made in Postgres by the chart, where it has the owner's login as well.
 
 locals {
   # Prefect's, MLflow's, and that of MLflow's own users; the database has the name of its user.

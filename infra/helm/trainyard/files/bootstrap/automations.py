@@ -1,11 +1,12 @@
-"""The automations: what ends the runs that Prefect by itself would leave open for ever."""
+"""The automations: they end the runs that Prefect itself would leave open for ever, and run crashed ones again."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
 CANCELLING = timedelta(seconds=90)
@@ -16,6 +17,10 @@ ENDED = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crash
 SENT_BACK = {
     f"prefect.flow-run.{state}" for state in ("Scheduled", "Cancelling", "AwaitingConcurrencySlot", "AwaitingRetry")
 }
+RERUN = "A run that crashed is run again, once"
+ONCE_IN = timedelta(days=30)
+"""How long a run that was run again is not again: longer than any run takes, with its wait for a worker and a node."""
+
 NOT_STARTED = {
     "kubernetes": "the image cannot be pulled, or no node has room for what it asks for. The run's log holds what"
     " Kubernetes said of the pod; correct the deployment's job variables and run it again.",
@@ -53,6 +58,31 @@ def wanted(silence_seconds: int, pending_seconds: int, pool_type: str) -> tuple[
     )
 
 
+def rerun(pool_name: str) -> AutomationCore:
+    """Schedules a run of the pool that crashed while it was at work once more, as the same run.
+
+    A trigger that has fired for a run is deaf to it for ``within``, which Prefect keeps in its database: this makes it
+    once, even where the run crashes anew before it has begun. A run that never began (count 0) is left: what kept it
+    from beginning would again. Subflows and runs without a deployment have no pool.
+    """
+    trigger = EventTrigger(
+        posture=Posture.Reactive,
+        match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": "!0"},
+        match_related={"prefect.resource.role": "work-pool", "prefect.resource.name": pool_name},
+        for_each={"prefect.resource.id"},
+        expect={"prefect.flow-run.Crashed"},
+        threshold=1,
+        within=ONCE_IN,
+    )
+    return _ending(
+        RERUN,
+        "Its process was killed or lost. It goes on where it stopped; where it crashes once more it stays Crashed.",
+        trigger,
+        StateType.SCHEDULED,
+        "it crashed, and is run again by itself, this once.",
+    )
+
+
 def _missed(after: set[str], expect: set[str], within: timedelta) -> EventTrigger:
     """None of ``expect`` followed in time."""
     return EventTrigger(
@@ -71,6 +101,12 @@ def _ending(name: str, description: str, trigger: EventTrigger, state: StateType
     return AutomationCore(name=name, description=description, enabled=True, trigger=trigger, actions=[action])
 
 
+def remove(client: SyncPrefectClient, name: str) -> None:
+    """Delete the automations of a name; there may be none."""
+    for found in client.read_automations_by_name(name):
+        _delete(client, found)
+
+
 def apply(client: SyncPrefectClient, automation: AutomationCore) -> None:
     """Make an automation, or bring it to what is wanted. Of two made at the same moment the first stays.
 
@@ -80,10 +116,12 @@ def apply(client: SyncPrefectClient, automation: AutomationCore) -> None:
         client.create_automation(automation)
     first, *others = sorted(client.read_automations_by_name(automation.name), key=lambda found: str(found.id))
     for other in others:
-        try:
-            client.delete_automation(other.id)
-        except ObjectNotFound:
-            continue
+        _delete(client, other)
     kept = automation.model_copy(update={"enabled": first.enabled})
     if any(getattr(first, field) != getattr(kept, field) for field in ("description", "trigger", "actions")):
         client.update_automation(first.id, kept)
+
+
+def _delete(client: SyncPrefectClient, found: Automation) -> None:
+    with suppress(ObjectNotFound):  # another bootstrap was first
+        client.delete_automation(found.id)

@@ -15,6 +15,7 @@ from typing import Any
 import automations
 import checks
 import httpx
+import notices
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import (
@@ -66,6 +67,7 @@ class Configuration(Part):
     """All that is applied.
 
     ``silence_seconds``: how long a run may say nothing; ``pending_seconds``: how long its pod may take to start;
+    ``rerun_crashed``: whether a run that crashed is run again, once; ``ui_url``: where people open Prefect, for links;
     ``patience``: seconds that servers are given to answer.
     """
 
@@ -75,6 +77,8 @@ class Configuration(Part):
     variables: dict[str, Any] = {}
     silence_seconds: int
     pending_seconds: int
+    rerun_crashed: bool
+    ui_url: str
     mlflow_url: str = ""
     smoke: Smoke | None = None
     patience: float = 240.0
@@ -102,9 +106,8 @@ def apply(wanted: Configuration) -> None:
         for name, value in wanted.variables.items():
             apply_variable(client, name, value)
         apply_results_block(wanted.lake)
-        for automation in automations.wanted(wanted.silence_seconds, wanted.pending_seconds, wanted.pool.type):
-            automations.apply(client, automation)
-            say(f"automation: {automation.name}")
+        apply_automations(client, wanted)
+        say(notices.apply(client, wanted.pool.name, wanted.ui_url))
         if wanted.smoke:
             apply_smoke_deployment(client, wanted.pool.name, wanted.smoke)
     if wanted.mlflow_url:
@@ -172,6 +175,18 @@ def apply_results_block(lake: Lake) -> None:
     folder = "/".join(part for part in (lake.prefix, "results") if part)
     S3Bucket(bucket_name=lake.bucket, bucket_folder=folder).save(RESULTS_BLOCK, overwrite=True)
     say(f"block s3-bucket/{RESULTS_BLOCK}")
+
+
+def apply_automations(client: SyncPrefectClient, wanted: Configuration) -> None:
+    """Make the automations, or bring them to what is wanted."""
+    found = automations.wanted(wanted.silence_seconds, wanted.pending_seconds, wanted.pool.type)
+    if wanted.rerun_crashed:
+        found += (automations.rerun(wanted.pool.name),)
+    else:
+        automations.remove(client, automations.RERUN)
+    for automation in found:
+        automations.apply(client, automation)
+        say(f"automation: {automation.name}")
 
 
 def apply_smoke_deployment(client: SyncPrefectClient, pool_name: str, smoke: Smoke) -> None:

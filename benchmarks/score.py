@@ -1,0 +1,192 @@
+"""A month scored by a stored model: rows a second and peak memory against rows, beside what cannot be done without.
+
+The months are 2023-02 resampled, distance and duration with jitter. ``score`` is what the flow does between two
+transfers: load the model as MLflow stores it, then read, encode, predict, write, digest. Of it ``decode`` is reading
+the Parquet alone and ``predict`` the booster alone on rows that are encoded already. Each is measured in a process of
+its own, imports not counted; the table gives medians. Run it as ``python -m benchmarks.score [--runs N]`` on a machine
+that does nothing else.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MONTHS = {month: ROOT / f"examples/tlc/green_tripdata_{month}.parquet" for month in ("2023-01", "2023-02")}
+THREADS = 2
+ROWS = (250_000, 1_000_000, 4_000_000)
+TARGET = 250_000
+"""Rows a second that ``score`` has to reach on two cores."""
+
+
+def prepare(folder: Path) -> None:
+    """Leave a model as MLflow stores it, trained on 2023-01, and the resampled months in ``folder``."""
+    import mlflow.pyfunc
+    import numpy as np
+    import polars as pl
+
+    from flows import datasets, models
+    from flows.ml import contract, month_files, serving, training
+    from flows.ml.registration import ARTIFACTS
+    from flows.ml.serving_requirements import serving_requirements
+
+    model, dataset = models.load("trip-duration"), datasets.load("green-trips")
+
+    def load(month: str) -> pl.DataFrame:
+        file = pl.scan_parquet(MONTHS[month])
+        broken = contract.check_rows(file, dataset, month).broken["index"]
+        rows = file.with_row_index("row").filter(~pl.col("row").is_in(broken.implode()))
+        return rows.select(contract.typed_columns(file.collect_schema(), dataset)).collect()
+
+    for name, data in training.train(load("2023-01"), model, THREADS).files().items():
+        (folder / name).write_bytes(data)
+    mlflow.pyfunc.save_model(
+        folder / "model",
+        python_model=serving.__file__,
+        artifacts={role: str(folder / name) for role, name in ARTIFACTS.items()},
+        pip_requirements=serving_requirements(),
+        input_example=training.as_pandas(training.raw_rows(load("2023-01").head(5), model)),
+    )
+    real, random = load("2023-02"), np.random.default_rng(0)
+    for rows in ROWS:
+        drawn = real[random.integers(0, real.height, rows)]
+        month_files.write(
+            drawn.lazy().with_columns(
+                distance=pl.col("distance") * pl.lit(pl.Series(random.uniform(0.95, 1.05, rows))),
+                dropoff_at=pl.col("dropoff_at") + pl.duration(seconds=pl.lit(pl.Series(random.integers(0, 60, rows)))),
+            ),
+            folder / f"{rows}.parquet",
+        )
+
+
+def score(folder: Path, rows: int) -> Callable[[], float]:
+    """Load, read, encode, predict, write, digest."""
+    import mlflow.pyfunc
+
+    from flows import models
+    from flows.ml import scoring
+    from flows.ml.champion import Champion
+    from flows.ml.registry import Version
+
+    def run() -> float:
+        began = time.perf_counter()
+        stored = mlflow.pyfunc.load_model(str(folder / "model"))
+        champion = Champion(Version("trip-duration", 1, "", "", {}), ("2023-01",), stored)
+        with tempfile.TemporaryDirectory() as scratch:
+            source = folder / f"{rows}.parquet"
+            found = scoring.score(champion, models.load("trip-duration"), source, Path(scratch), lambda done, of: None)
+        assert (found.rows, found.reasons) == (rows, {})
+        return time.perf_counter() - began
+
+    return run
+
+
+def decode(folder: Path, rows: int) -> Callable[[], float]:
+    """Read a batch at a time."""
+    import polars as pl
+
+    from flows import models
+    from flows.ml import scoring
+
+    def run() -> float:
+        began = time.perf_counter()
+        found = pl.scan_parquet(folder / f"{rows}.parquet").select(scoring.columns(models.load("trip-duration")))
+        for start in range(0, rows, scoring.BATCH):
+            found.slice(start, scoring.BATCH).collect()
+        return time.perf_counter() - began
+
+    return run
+
+
+def predict(folder: Path, rows: int) -> Callable[[], float]:
+    """The booster on batches that were encoded before its clock runs."""
+    import polars as pl
+
+    from flows.ml import boosting, features
+
+    def run() -> float:
+        encoder = features.Encoder.from_json((folder / "encoder.json").read_bytes())
+        booster = boosting.load((folder / "booster.ubj").read_bytes(), THREADS)
+        seconds = 0.0
+        for start in range(0, rows, features.BATCH):
+            batch = pl.scan_parquet(folder / f"{rows}.parquet").slice(start, features.BATCH).collect()
+            matrix = encoder.transform(batch)
+            began = time.perf_counter()
+            booster.inplace_predict(matrix)
+            seconds += time.perf_counter() - began
+        return seconds
+
+    return run
+
+
+WAYS = {"score": score, "decode": decode, "predict": predict}
+
+
+def measure(way: str, folder: Path, rows: int) -> dict[str, float]:
+    """Run one way once, here: seconds of the clock and of the processors, the process's peak memory in MB."""
+    run = WAYS[way](folder, rows)
+    before = time.process_time()
+    seconds = run()
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there, in KiB elsewhere
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return {"seconds": seconds, "cpu_seconds": time.process_time() - before, "peak_mb": peak}
+
+
+def call(*arguments: str) -> str:
+    """What this program says when it is called with arguments in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.score", *arguments]
+    env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS)}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def compare(folder: Path, runs: int) -> dict[int, dict[str, dict[str, float]]]:
+    """The medians of every way at every size, the ways in turn."""
+    call("--folder", str(folder), "--prepare")
+    found: dict[int, dict[str, dict[str, float]]] = {}
+    for rows in ROWS:
+        seen: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+        for _ in range(runs):
+            for way in WAYS:
+                seen[way].append(json.loads(call("--folder", str(folder), "--rows", str(rows), "--one", way)))
+        found[rows] = {
+            way: {name: statistics.median(one[name] for one in all_) for name in all_[0]} for way, all_ in seen.items()
+        }
+    return found
+
+
+def main() -> None:
+    """Measure, print the table, then the same as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="runs of each way at each size")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.prepare:
+        prepare(given.folder)
+        return
+    if given.one:
+        print(json.dumps(measure(given.one, given.folder, given.rows)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        found = compare(Path(folder), given.runs)
+    print(f"{'rows':>10} {'score s':>8} {'rows a s':>9} {'CPU s':>6} {'peak MB':>8} {'decode s':>9} {'predict s':>10}")
+    for rows, ways in found.items():
+        one, floor = ways["score"], (ways["decode"]["seconds"], ways["predict"]["seconds"])
+        figures = f"{one['seconds']:8.2f} {rows / one['seconds']:9,.0f} {one['cpu_seconds']:6.1f} {one['peak_mb']:8.0f}"
+        print(f"{rows:10,} {figures} {floor[0]:9.2f} {floor[1]:10.2f}")
+    print(f"Each is the median of {given.runs}, {THREADS} threads; {TARGET:,} rows a second are asked for")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What an operator's word comes to by the ledger: which version shall be in service, or why none other can."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flows.ml import ledger
+from flows.ml.errors import TrainyardError
+from flows.ml.ledger import SCHEDULE, Entry
+
+PREVIOUS = "previous"
+"""The version that was in service before the one that is."""
+
+
+class NoPrevious(TrainyardError):
+    """There is no version to go back to, or an operator went back already."""
+
+
+class NotAPerson(TrainyardError):
+    """The operator is the schedule by name, whose entries bar nothing."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator asks for: a version's number, or ``PREVIOUS``. ``run`` is the flow run that asks, by its id.
+
+    Raises ``NotAPerson``.
+    """
+
+    model: str
+    version: str
+    operator: str
+    reason: str
+    run: str
+
+    def __post_init__(self) -> None:
+        if self.operator.casefold() == SCHEDULE:
+            raise NotAPerson(
+                f"The operator {self.operator!r} is the schedule in the ledger: give the name of who decides."
+            )
+
+
+def granted(found: Sequence[Entry], wish: Wish) -> Entry | None:
+    """The entry by which the wish is granted already: that of this very run, whatever came after it, or the head.
+
+    The version before is granted where the same operator put the head in service for the same reason: who starts a run
+    again that was interrupted means one step back, not two.
+    """
+    own = next((entry for entry in found if entry.decision == wish.run), None)
+    if own or not found:
+        return own
+    head = found[-1]
+    same = (head.operator, head.reason) == (wish.operator, wish.reason)
+    return head if (same if wish.version == PREVIOUS else str(head.version) == wish.version) else None
+
+
+def previous(found: Sequence[Entry], model: str) -> Entry:
+    """The entry before the head's. Raises ``NoPrevious``, also where the head is an operator's way back already: a
+    second operator with the same alarm would undo it."""
+    if len(found) < 2:
+        have = f"version {found[0].version} is the first" if found else "no version was ever promoted"
+        raise NoPrevious(f"{model} has no version to go back to: {have}. Name the version that shall be in service.")
+    *former, before, head = found
+    if head.operator != SCHEDULE and head.fingerprint in {entry.fingerprint for entry in (*former, before)}:
+        raise NoPrevious(
+            f"{model}: {head.operator} went back to version {head.version} already, from version {before.version} on "
+            f"{head.promoted_at[:10]} ({head.reason}). To go on from there, name the version."
+        )
+    return before
+
+
+def bar(found: Sequence[Entry], fingerprint: str) -> str:
+    """What the version of a barred training says to people; empty where it is not barred."""
+    taken = ledger.bar(found, fingerprint)
+    return said(taken) if taken else ""
+
+
+def said(entry: Entry) -> str:
+    """When, by whom and why, in a line."""
+    return f"{entry.promoted_at} by {entry.operator}: {entry.reason}"
+
+
+def card(model: str, found: Sequence[Entry], links: Mapping[str, str]) -> str:
+    """What is in service of a model and what was before, in markdown; the newest ten promotions, the newest first."""
+    head = found[-1]
+    was = f", in place of version {head.champion}," if head.champion else ""
+    rows = "".join(
+        f"| {one.number} | {one.version} | {one.promoted_at} | {_plain(one.operator)} | {_plain(one.reason)} |\n"
+        for one in reversed(found[-10:])
+    )
+    shown = " · ".join(f"[{name}]({url})" for name, url in links.items())
+    return (
+        f"# {model}: version {head.version} is in service\n\n"
+        f"Put there{was} by {_plain(head.operator)} on {head.promoted_at}: {_plain(head.reason)}\n\n{shown}\n\n"
+        f"| entry | version | since | by | why |\n| --: | --: | :-- | :-- | :-- |\n{rows}"
+    )
+
+
+def _plain(text: str) -> str:
+    """Someone's words in markdown, as they are: nothing in them is markup."""
+    return re.sub(r"([\\`*_{}\[\]<>()#|!~&])", r"\\\1", text)

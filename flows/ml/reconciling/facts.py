@@ -1,0 +1,53 @@
+"""What a reconcile reads of the lake and of MLflow."""
+
+from collections.abc import Iterable, Sequence
+
+from flows.ml import ledger
+from flows.ml.lake import Lake, Listed
+from flows.ml.manifest import Manifest
+from flows.ml.reconciling.lake_findings import ADDRESS, FOLDERS, LakeFacts
+from flows.ml.reconciling.registry_findings import ModelFacts
+from flows.ml.registry import Version
+from flows.ml.registry_upkeep import Upkeep
+
+
+def of_model(lake: Lake, registry: Upkeep, model: str) -> ModelFacts:
+    """What is known of a model. MLflow is asked first: what it has by then the ledger has."""
+    aliases, versions, runs = registry.aliases(model), registry.versions(model), registry.runs(model)
+    return ModelFacts(model, ledger.entries(lake, model), aliases, versions, runs)
+
+
+def of_lake(lake: Lake, models: Iterable[ModelFacts], versions: Sequence[Version]) -> LakeFacts:
+    """What is in the lake; ``versions`` are those that stay.
+
+    Manifests are read before the list is: what a landing puts in between is young, and let be.
+    """
+    current = {(found.dataset, found.month): found for found in _current(lake)}
+    listed = [one for folder in FOLDERS for one in lake.listed(f"{folder}/")]
+    manifests = {**{_month(found): found for found in current.values()}, **_manifests(lake, listed)}
+    entries = [entry for model in models for entry in model.entries]
+    return LakeFacts(
+        listed=listed,
+        uploads=lake.uploads(),
+        current={place: found.address for place, found in current.items()},
+        quarantined={key: found.quarantine.name for key, found in manifests.items() if found.quarantine},
+        fingerprints={version.fingerprint for version in versions},
+        decisions={version.tags.get("decision", "") for version in versions} | {entry.decision for entry in entries},
+    )
+
+
+def _current(lake: Lake) -> list[Manifest]:
+    """The current manifest of every month of every dataset."""
+    months = [month for dataset in lake.folders("raw") for month in lake.folders(dataset)]
+    keys = [f"{month}manifest.json" for month in months]
+    return [Manifest.from_json(lake.get(key), key) for key in keys if lake.find(key)]
+
+
+def _month(found: Manifest) -> str:
+    return f"raw/{found.dataset}/{found.month}/manifest.json"
+
+
+def _manifests(lake: Lake, listed: Sequence[Listed]) -> dict[str, Manifest]:
+    """The manifests of the addresses, by key."""
+    keys = [one.key for one in listed if ADDRESS.fullmatch(one.key) and one.key.endswith("/manifest.json")]
+    return {key: Manifest.from_json(lake.get(key), key) for key in keys}

@@ -1,0 +1,24 @@
+"""What a monitored month leaves with Prefect and MLflow."""
+
+from typing import Any
+
+from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
+
+from flows.monitor import ALARM
+from tests.integration.home import MODEL, Home
+
+
+def events(address: str) -> list[dict[str, Any]]:
+    """The alarms that Prefect was told of for the rows of an address."""
+    with get_client(sync_client=True) as client:
+        asked = {"filter": {"event": {"name": [ALARM]}}, "limit": 50}
+        found = client.request("POST", "/events/filter", json=asked).json()["events"]
+    return [event for event in found if event["payload"]["address"] == address]
+
+
+def reports(home: Home, address: str) -> list[Any]:
+    """The runs of MLflow that report on the rows of an address."""
+    version = home.registry.version(MODEL, 1)
+    experiment = MlflowClient().get_run(version.run_id).info.experiment_id
+    return list(MlflowClient().search_runs([experiment], f"tags.address = '{address}'"))

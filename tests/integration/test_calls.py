@@ -1,0 +1,40 @@
+"""The proxy between a flow and its servers: a run through it is the run it would be, and is killed where it is told."""
+
+import pytest
+
+from tests.integration import calls
+from tests.integration.calls import Moment
+from tests.integration.home import DATASET, Home
+from tests.integration.warm import Warm
+
+MONTH = "2023-02"
+
+
+def land(home: Home) -> dict[str, str]:
+    """The parameters of an ingest of a published month."""
+    home.publish(MONTH)
+    return {"dataset": DATASET, "month": MONTH, "source": home.source}
+
+
+def test_the_calls_of_a_run_are_counted_in_their_order(home: Home, warm: Warm) -> None:
+    made = calls.of(warm, home.env, "ingest", **land(home))
+
+    manifest = f"S3 PUT /{home.lake.bucket}/{home.lake.prefix}/raw/{DATASET}/{MONTH}/manifest.json"
+    assert made[0].startswith("S3 GET")
+    assert made.count(manifest) == 1
+    assert len([what for what in made if what.startswith("S3 PUT")]) == len(home.objects())
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_is_killed_before_a_call_or_after_it(home: Home, warm: Warm, after: bool) -> None:
+    manifest = f"raw/{DATASET}/{MONTH}/manifest.json"
+    parameters = land(home)
+    made = calls.of(warm, home.env, "ingest", **parameters)
+    for key in home.objects():
+        home.lake.delete(key)
+    moment = Moment(1 + next(n for n, what in enumerate(made) if what.endswith(manifest) and "PUT" in what), after)
+
+    killed = calls.kill(warm, home.env, moment, "ingest", **parameters)
+
+    assert killed
+    assert (manifest in home.objects()) is after
