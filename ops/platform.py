@@ -22,7 +22,7 @@ from ops.services import Service, services, worker
 
 SERVERS = ("s3", "prefect", "mlflow")
 PREFERRED = Ports(prefect=4200, mlflow=5000, s3=8333)
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds a server may take to answer; a cold one on a busy laptop takes 20."""
 
 ENDED_AT_ONCE = ("s3",)
