@@ -128,7 +128,7 @@ def make_bucket(url: str, bucket: str, access_key: str, secret_key: str) -> None
 
 
 @contextmanager
-def running(server: Server, log: Path, timeout: float = 60) -> Iterator[subprocess.Popen[bytes]]:
+def running(server: Server, log: Path, timeout: float = 240) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for as long as the block lasts, its output in ``log``. Raises ServerError."""
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -1,5 +1,6 @@
 """What a monitored month leaves with Prefect and MLflow."""
 
+import time
 from typing import Any
 
 from mlflow import MlflowClient
@@ -15,6 +16,14 @@ def events(address: str) -> list[dict[str, Any]]:
         asked = {"filter": {"event": {"name": [ALARM]}}, "limit": 50}
         found = client.request("POST", "/events/filter", json=asked).json()["events"]
     return [event for event in found if event["payload"]["address"] == address]
+
+
+def told(address: str, seconds: float = 120) -> list[dict[str, Any]]:
+    """The same, once there is one: Prefect takes what it is told in its own time."""
+    deadline = time.monotonic() + seconds
+    while not (found := events(address)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return found
 
 
 def reports(home: Home, address: str) -> list[Any]:
