@@ -90,7 +90,7 @@ def test_an_answer_killed_again_and_again_further_on_leads_to_one_retrain(alarmi
     number = 0
 
     # A run that is killed later each time, until none is: what each one finds is what all before it left.
-    while calls.kill(warm, alarming.env, calls.Moment(number := number + 3, after=True), "monitor", model=MODEL):
+    while calls.kill(warm, alarming.env, calls.Moment(number := number + 7, after=True), "monitor", model=MODEL):
         assert len(alarming.outcome()["versions"]) <= 2
     again = run(monitor, model=MODEL, month=MONTH)
 
