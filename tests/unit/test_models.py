@@ -1,10 +1,18 @@
 """Every model and dataset there is, whichever they are: how they are found, and what no model may look at."""
 
+from collections import defaultdict
+from pathlib import Path
+
 import pytest
 
 from flows import datasets, models
 from flows.ml.catalogue import definitions
 from flows.ml.definition import Dataset
+from ops.lint import prefect_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOWS = {"retrain", "score", "monitor", "promote", "backfill-scores", "monthly"}
+"""The flows that work on one model."""
 
 every_model = pytest.mark.parametrize("name", [str(name) for name in models.ModelName])
 
@@ -31,6 +39,16 @@ def test_features_and_baseline_use_inputs_only(name):
     used = {model.features.day, *model.features.columns, *derived.values(), *encoded, *sum(model.naive, ())}
 
     assert used - {*derived, ""} <= set(model.inputs)
+
+
+@every_model
+def test_every_flow_is_deployed_for_a_model_under_its_name_in_both_pools(name):
+    flows = defaultdict(set)
+    for entry in prefect_yaml.load(ROOT).entries:
+        if entry.config["parameters"].get("model") == name:
+            flows[entry.config["name"]].add(entry.config["flow_name"])
+
+    assert flows == {name: FLOWS, f"{name}-local": FLOWS}
 
 
 def test_an_unknown_model_is_an_error_that_lists_those_there_are():
