@@ -19,6 +19,7 @@ from flows.ml.definition import Model, Verdict
 from flows.ml.errors import TrainyardError
 from flows.ml.evaluation import Contender
 from flows.ml.features import Floats
+from flows.ml.fingerprint import model_file
 from ops import evaluation_table, revisions, summary, trial
 from ops.command import says_errors
 from ops.environment import here
@@ -39,7 +40,8 @@ def months(root: Path) -> dict[str, Path]:
 def evaluate(root: Path, model: Model, base: Path, files: dict[str, Path]) -> Verdict:
     """The gate's verdict on the model of ``root`` as candidate and that of the checkout ``base`` as champion.
 
-    A base that cannot be trained or scored is a fault the verdict tells of. Raises ``NotEvaluated`` for one's own.
+    A base that has no such model is no champion; one that cannot be trained or scored is a fault the verdict tells of.
+    Raises ``NotEvaluated`` for one's own.
     """
     *train, judge = files
     rows = training.in_scope(trial.valid_rows(files[judge], datasets.load(model.dataset), judge), model)
@@ -48,11 +50,18 @@ def evaluate(root: Path, model: Model, base: Path, files: dict[str, Path]) -> Ve
         rows.write_parquet(judged)
         trained = {month: files[month] for month in train}
         found, naive = _try(root, model.name, trained, judged)
-        try:
-            champion = Contender(tuple(train), _try(base, model.name, trained, judged)[0])
-        except NotEvaluated as error:
-            champion = Contender(tuple(train), None, str(error))
+        champion = _champion(base, model, trained, judged)
     return evaluation.judge(model, judge, rows, naive, Contender(tuple(train), found), champion)
+
+
+def _champion(base: Path, model: Model, months: dict[str, Path], rows: Path) -> Contender | None:
+    """The model of the base; None where the base has no such model yet."""
+    if not (base / "flows" / model_file(model)).exists():
+        return None
+    try:
+        return Contender(tuple(months), _try(base, model.name, months, rows)[0])
+    except NotEvaluated as error:
+        return Contender(tuple(months), None, str(error))
 
 
 def _try(checkout: Path, model: str, months: dict[str, Path], rows: Path) -> tuple[Floats, Floats]:

@@ -45,8 +45,10 @@ class Dataset:
 
     ``url`` is where a month's file is published, with ``{dataset}`` and ``{month}`` to fill in. ``schema`` holds the
     typed columns and the rules every row must meet; ``sources`` maps each of its columns to the name in the file, and
-    ``ignored`` are the file's other columns, so that a new one can be told. ``time`` is the column that must lie in the
-    month. A month with more than the share ``max_broken`` of broken rows, or fewer rows than ``min_rows``, is refused.
+    ``ignored`` are the file's other columns, so that a new one can be told. ``outcomes`` are the columns that are known
+    only afterwards: a target or a scope may use them, an input of a model may not. ``time`` is the column that must lie
+    in the month. A month with more than the share ``max_broken`` of broken rows, or fewer rows than ``min_rows``, is
+    refused.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Dataset:
     url: str
     schema: "DataFrameSchema"
     sources: Mapping[str, str]
+    outcomes: frozenset[str]
     ignored: frozenset[str]
     time: str
     max_broken: float

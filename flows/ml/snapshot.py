@@ -51,9 +51,17 @@ def _part(lake: Lake, dataset: str, month: str) -> Part:
 def read(lake: Lake, dataset: str, parts: Sequence[Part], folder: Path, columns: Sequence[str]) -> pl.LazyFrame:
     """The rows of months, in order of time, from files fetched to ``folder`` and held to their digests.
 
-    Raises ``DigestMismatch`` where an object is not the one the snapshot fixed.
+    Raises ``DigestMismatch`` where an object is not the one the snapshot fixed, ``WindowError`` where a month was
+    landed before its dataset had one of the columns.
     """
     paths = [folder / f"{part.month}-{part.address[:12]}.parquet" for part in parts]
     for part, path in zip(parts, paths, strict=True):
         lake.download(f"raw/{dataset}/{part.month}/{part.address}/data.parquet", path, sha256=part.address)
+    absent = [set(columns) - set(pl.read_parquet_schema(path)) for path in paths]
+    if any(absent):
+        older = ", ".join(part.month for part, lacks in zip(parts, absent, strict=True) if lacks)
+        raise WindowError(
+            f"{older} of {dataset} were landed before it had {', '.join(sorted(set().union(*absent)))}: "
+            "run ingest for each of them again."
+        )
     return pl.concat([pl.scan_parquet(path).select(columns) for path in paths])

@@ -104,7 +104,10 @@ def targets(rows: pl.DataFrame, model: Model) -> Integers:
 
 
 def train(rows: pl.DataFrame, model: Model, threads: int, on_round: "Progress | None" = None) -> Trained:
-    """Trains on the rows in scope. The bytes are the same for any number of threads. Raises TrainingError."""
+    """Trains on the inputs and the target of the rows in scope. The bytes are the same for any number of threads.
+
+    Raises TrainingError.
+    """
     from flows.ml import boosting
 
     scoped = in_scope(rows, model)
@@ -112,20 +115,22 @@ def train(rows: pl.DataFrame, model: Model, threads: int, on_round: "Progress | 
         raise TrainingError(
             f"None of {rows.height:,} rows is in the scope of {model.name}: check the months and the scope."
         )
-    target = targets(scoped, model)
+    target, known = targets(scoped, model), scoped.select(model.inputs)
     try:
-        fitted = current.fit(scoped, target, model.features)
+        fitted = current.fit(known, target, model.features)
     except ValueError as error:
         raise TrainingError(str(error)) from error
+    except KeyError as error:
+        raise TrainingError(f"A feature of {model.name} needs {error}, which is none of its inputs.") from error
     return Trained(
-        booster=boosting.fit(fitted, scoped, target, model, threads, on_round),
+        booster=boosting.fit(fitted, known, target, model, threads, on_round),
         encoder=fitted.encoder.to_json(),
         code=Path(current.__file__).read_text("utf-8"),
         names=model.features.names,
         rows=scoped.height,
         target_unit=model.target_unit,
-        baseline=Baseline.fit(scoped, target, model.naive, model.target_unit).to_json(),
-        example=raw_rows(scoped.head(5), model).write_json().encode(),
+        baseline=Baseline.fit(known, target, model.naive, model.target_unit).to_json(),
+        example=raw_rows(known.head(5), model).write_json().encode(),
     )
 
 

@@ -22,6 +22,7 @@ from flows import datasets
 from flows.ml import landing, source
 from flows.ml.lake import Lake, connect
 from flows.ml.registry import Registry
+from flows.models import ModelName
 from tests.integration.servers import ROOT, at
 
 MODEL = "trip-duration"
@@ -88,13 +89,13 @@ class Home:
         keys = [key for key in self.lake.keys("") if not key.startswith("marks/")]
         return {key: found.etag for key in keys if (found := self.lake.find(key))}
 
-    def outcome(self) -> dict[str, Any]:
+    def outcome(self, model: str = MODEL) -> dict[str, Any]:
         """What runs leave for good: versions with their verdicts, the alias, the versions in the ledger."""
-        versions = self.registry.versions(MODEL)
-        entries = sorted(self.lake.keys(f"ledger/{MODEL}/"))
+        versions = self.registry.versions(model)
+        entries = sorted(self.lake.keys(f"ledger/{model}/"))
         return {
             "versions": {version.number: version.tags["verdict"] for version in versions},
-            "champion": self.registry.champion(MODEL),
+            "champion": self.registry.champion(model),
             "ledger": [self.lake.get_json(key)["version"] for key in entries],
         }
 
@@ -138,8 +139,9 @@ def home(platform: Mapping[str, str], folder: Path) -> Iterator[Home]:
         try:
             yield Home({**platform, **own}, lake, registry, published, next(_numbers))
         finally:
-            with contextlib.suppress(MlflowException):
-                MlflowClient(registry.uri).delete_registered_model(MODEL)
+            for model in ModelName:
+                with contextlib.suppress(MlflowException):
+                    MlflowClient(registry.uri).delete_registered_model(model)
 
 
 def run(flow: Callable[..., State], **parameters: Any) -> State:

@@ -56,6 +56,18 @@ def test_the_same_model_gives_the_same_predictions(files: dict[str, Path]) -> No
     assert (verdict.difference.value, verdict.difference.low, verdict.difference.high) == (0, 0, 0)
 
 
+def test_a_model_that_its_base_has_not_is_judged_against_the_naive_baseline(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    base = changed(tmp_path, "rounds=100", "rounds=5")
+    (base / FILE).unlink()
+
+    verdict = run(base, files)
+
+    assert verdict.decision == "promote"
+    assert verdict.reason.endswith("and no model is in service.")
+
+
 def test_a_base_that_cannot_be_trained_is_told_with_its_last_words(tmp_path: Path, files: dict[str, Path]) -> None:
     verdict = run(changed(tmp_path, "MODEL = Model(", "MODEL = NoSuchThing("), files)
 

@@ -46,7 +46,7 @@ def test_a_month_lands_whole_with_a_record_of_how_it_came_about(home: Home, tmp_
     assert found.revision == GIT_SHA
     assert found.rows_in == sample(MONTH).height
     assert kept.height == found.rows_kept == found.rows_in - sum(found.broken.values())
-    assert kept.columns == ["pickup_at", "dropoff_at", "pickup_zone", "dropoff_zone", "distance"]
+    assert kept.columns == ["pickup_at", "dropoff_at", "pickup_zone", "dropoff_zone", "distance", "fare"]
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""The model of trip durations, on the public months, and how models and datasets are found."""
+"""The model of trip durations, on the public months."""
 
 from datetime import datetime
 from pathlib import Path
@@ -7,8 +7,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flows import datasets, models
-from flows.ml.catalogue import definitions
 from flows.ml.training import Predictor, in_scope, targets, train
 from flows.models.trip_duration import MODEL
 
@@ -44,16 +42,6 @@ def test_the_error_on_the_next_month_is_within_the_promise(months, judged, limit
     assert np.sqrt(np.mean((predicted - targets(rows, MODEL) / 60) ** 2)) <= limit
 
 
-def test_nothing_known_only_after_the_ride_is_an_input():
-    known = {"pickup_at", "pickup_zone", "dropoff_zone", "distance"}
-    derived = {item.name: item.source for item in MODEL.features.derived}
-    used = {*MODEL.features.columns, *derived.values()}
-    used |= {name for item in MODEL.features.encodings for name in (*item.keys, item.value, item.per)}
-
-    assert set(MODEL.inputs) == known
-    assert used - set(derived) - {""} <= known
-
-
 @pytest.mark.parametrize(
     ("seconds", "kept"), [(59, False), (60, True), (3_600, True), (3_601, False), (-60, False), (None, False)]
 )
@@ -84,30 +72,3 @@ def test_slices_name_the_part_of_a_trip(zone, hour, distance, parts):
     )
 
     assert [rows.select(item.label).item() for item in MODEL.slices] == parts
-
-
-def test_a_model_is_found_by_its_file():
-    assert [*models.ModelName] == ["trip-duration"]
-    assert models.load(models.ModelName("trip-duration")) is MODEL
-
-
-def test_every_model_bears_the_name_of_its_file():
-    assert {name: models.load(name).name for name in models.ModelName} == {name: name for name in models.ModelName}
-
-
-def test_an_unknown_model_is_an_error_that_lists_those_there_are():
-    with pytest.raises(models.UnknownModelError, match="no model 'trips': choose one of trip-duration"):
-        models.load("trips")
-
-
-def test_an_unknown_dataset_is_an_error():
-    with pytest.raises(datasets.UnknownDatasetError, match="no dataset 'taxi-zones'"):
-        datasets.load("taxi-zones")
-
-
-def test_a_definition_is_a_file_that_assigns_the_constant(tmp_path):
-    (tmp_path / "one_model.py").write_text("import os\nMODEL = 1\n")
-    (tmp_path / "typed.py").write_text("MODEL: int = 1\n")
-    (tmp_path / "table.py").write_text("# MODEL = 1\nMODELS = 2\n")
-
-    assert definitions(tmp_path, "MODEL") == {"one-model": "one_model", "typed": "typed"}

@@ -23,6 +23,7 @@ GOOD = {
     "PULocationID": 74,
     "DOLocationID": 75,
     "trip_distance": 1.5,
+    "fare_amount": 12.1,
 }
 TYPES = {
     "lpep_pickup_datetime": pl.Datetime("us"),
@@ -30,6 +31,7 @@ TYPES = {
     "PULocationID": pl.Int64,
     "DOLocationID": pl.Int64,
     "trip_distance": pl.Float64,
+    "fare_amount": pl.Float64,
 }
 
 
@@ -43,9 +45,9 @@ def rows_like(good: int, *broken: dict[str, object]) -> pl.LazyFrame:
 
 def valid(row: dict[str, object]) -> bool:
     """The contract once more, by row, in plain Python."""
-    pickup, dropoff, origin, destination, distance = row.values()
+    pickup, dropoff, origin, destination, distance, _ = row.values()
     return (
-        None not in row.values()
+        None not in (pickup, dropoff, origin, destination, distance)
         and not math.isnan(distance)
         and datetime(2023, 2, 1) <= pickup < datetime(2023, 3, 1)
         and timedelta(0) <= dropoff - pickup <= timedelta(days=1)
@@ -69,7 +71,8 @@ times = mostly(
 )
 zones = mostly(st.integers(1, 265), 0, -1, 266, 40_000, 2**40)
 distances = mostly(st.floats(0, 100), -0.01, 100.01, 259_777.0, math.nan, math.inf, -math.inf)
-trips = st.builds(lambda *values: dict(zip(TYPES, values, strict=True)), times, times, zones, zones, distances)
+fares = mostly(st.floats(2.5, 100), -3.0, 0.0, 5_000.0, math.nan)
+trips = st.builds(lambda *values: dict(zip(TYPES, values, strict=True)), times, times, zones, zones, distances, fares)
 
 
 @settings(max_examples=20, deadline=None)

@@ -40,6 +40,7 @@ def made_month(folder: Path, rows: int = 8, broken: int = 2, extra: float = 0.0,
             "PULocationID": [0 if row < broken else 74 for row in range(rows)],
             "DOLocationID": [75] * rows,
             "trip_distance": [row / 4 for row in range(rows)],
+            "fare_amount": [3.0 + row for row in range(rows)],
             "extra": [extra] * rows,
             "cbd_fee": [0.75] * rows,
         }

@@ -119,3 +119,11 @@ def test_an_object_that_is_not_the_one_the_snapshot_fixed_is_refused(tmp_path: P
 
     with pytest.raises(DigestMismatch):
         snapshot.read(lake, "green-trips", [part], tmp_path, ["row"])
+
+
+def test_months_that_were_landed_before_their_dataset_had_a_column_are_named(tmp_path: Path) -> None:
+    lake = MemoryLake()
+    parts = [land(lake, month) for month in ("2023-01", "2023-02")]
+
+    with pytest.raises(WindowError, match="2023-01, 2023-02 of green-trips were landed before it had fare: run ingest"):
+        snapshot.read(lake, "green-trips", parts, tmp_path, ["fare", "row"])

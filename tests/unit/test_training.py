@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from flows.ml import boosting, training
+from flows.ml.definition import Clock, Encoding
 from flows.ml.training import PredictionError, Predictor, TrainingError, in_scope, targets, train
 from tests.unit.strategies import small_model, trips
 
@@ -102,6 +103,14 @@ def test_no_row_in_scope_is_an_error_with_the_count(rows):
 def test_a_target_that_is_not_an_integer_is_an_error(rows):
     with pytest.raises(TrainingError, match="Float64, not an integer"):
         train(rows, replace(MODEL, target=MODEL.target / 60), threads=1)
+
+
+def test_a_feature_of_what_is_no_input_is_an_error(rows):
+    peeking = replace(MODEL.features, derived=(*MODEL.features.derived, Clock("end", "dropoff_at", "minute")))
+    peeking = replace(peeking, encodings=(Encoding("end_duration", ("end",)),))
+
+    with pytest.raises(TrainingError, match="A feature of trip-duration needs 'dropoff_at', which is none of its inp"):
+        train(rows, replace(MODEL, features=peeking), threads=1)
 
 
 def test_a_missing_target_is_an_error_outside_training(rows):
