@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON := .trainyard/venv/bin/python
+# Which of the checkout's local platforms: that of make demo, or with PLACE=scenario that of make scenario.
+export OPS_PLACE := $(PLACE)
 
 .PHONY: help
 help: ## Say what each verb does
@@ -9,6 +11,10 @@ help: ## Say what each verb does
 .PHONY: demo
 demo: install ## Start the local platform, run the main job on three public months, print what came of it
 	@$(PYTHON) -m ops demo
+
+.PHONY: scenario
+scenario: install ## Drive a bad month, from alarm to rollback, on a local platform of its own, begun anew
+	@$(PYTHON) -m ops scenario
 
 .PHONY: start
 start: install ## Start the local platform, and nothing else

@@ -120,10 +120,8 @@ def publish_findings(case: Case, found: Findings) -> str:
         )
     address = resources.registry.run_url(run_id, ui)
     links = {"this report in MLflow": address, **registration.links(resources.registry, version, ui)}
-    key, headline = f"monitor-{case.model}", monitoring_report.HEADLINES[bool(found.alarms)]
-    create_markdown_artifact(
-        monitoring_report.card(*about, links), key=key, description=f"{headline}: version {case.version}"
-    )
+    headline = f"{monitoring_report.HEADLINES[bool(found.alarms)]}: version {case.version} on {case.month.month}"
+    create_markdown_artifact(monitoring_report.card(*about, links), key=f"monitor-{case.model}", description=headline)
     image = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     create_image_artifact(image, key=f"monitored-{case.model}", description=case.month.month)
     return address

@@ -4,11 +4,12 @@ import argparse
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 from rich.console import Console
 
 from ops import platform
-from ops.environment import environment, here, settings
+from ops.environment import Place, environment, here, settings
 from ops.show import show_urls
 
 DEMO = (
@@ -51,12 +52,28 @@ def _env(_: Console) -> int:
 
 def _demo(console: Console) -> int:
     with platform.exclusive(here()):
-        ports = platform.start(here(), console.print)
-        command = [sys.executable, "-m", "ops.demo", *DEMO]
-        status = subprocess.call(command, env=environment(here(), ports), cwd=here().root)
-    if status == 0:
-        show_urls(console, ports)
+        return _run(here(), console, ["ops.demo", *DEMO])
+
+
+def _scenario(console: Console) -> int:
+    place = replace(here(), name="scenario")
+    with platform.exclusive(place):
+        platform.clear(place)
+        published = place.folder("published").relative_to(place.root)
+        status = _run(place, console, ["ops.demo", *DEMO], ["ops.scenario", "--published", str(published)])
+    console.print("`make stop PLACE=scenario` ends this platform; `make env PLACE=scenario` points commands at it")
     return status
+
+
+def _run(place: Place, console: Console, *modules: list[str]) -> int:
+    """Run modules on a platform that is started first, one after the other until one fails; then say where it is."""
+    ports = platform.start(place, console.print)
+    for module in modules:
+        command = [sys.executable, "-m", *module]
+        if status := subprocess.call(command, env=environment(place, ports), cwd=place.root):
+            return status
+    show_urls(console, ports)
+    return 0
 
 
 def _reconcile(repair: bool) -> int:
@@ -73,6 +90,7 @@ VERBS = {
     "status": (_status, "say what of the local platform runs"),
     "env": (_env, "print the environment that points commands at the local platform"),
     "demo": (_demo, "start the local platform and run the main job on the three months of examples/tlc"),
+    "scenario": (_scenario, "the same on a platform of its own, begun anew, and then a bad month"),
 }
 
 

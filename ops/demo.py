@@ -2,37 +2,25 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterId,
-    FlowRunFilterParentFlowRunId,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
-)
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectException
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from flows.ml import landing, predictions
 from flows.ml.errors import TrainyardError
 from flows.ml.registry import Version
 from flows.resources import Resources, attach
+from ops import follow
 
 MODEL = "trip-duration"
 DATASET = "green-trips"
 MONTHS = ("2023-01", "2023-02", "2023-03")
-PATIENCE = 900.0
-"""Seconds one month may take; it takes about ten."""
 
 
 class DemoError(Exception):
@@ -71,7 +59,7 @@ def main() -> int:
         with get_client(sync_client=True) as client:
             for month in MONTHS:
                 _run(client, console, job, month)
-    except (DemoError, TrainyardError, PrefectException, httpx.HTTPError) as error:
+    except (DemoError, follow.NoEnd, TrainyardError, PrefectException, httpx.HTTPError) as error:
         console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:  # the verb that is interrupted with this says what to do
@@ -121,43 +109,13 @@ def _table(found: Iterator[Row]) -> Table:
 
 
 def _run(client: SyncPrefectClient, console: Console, job: Job, month: str) -> None:
-    """One month through the deployment, its progress shown. Raises ``DemoError``."""
-    deployment = client.read_deployment_by_name(job.deployment)
+    """One month through the deployment, its progress shown. Raises ``DemoError``, ``NoEnd``."""
     parameters = {"model": MODEL, "month": month, "source": job.source}
-    run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
-    deadline = time.monotonic() + PATIENCE
-    with _bar(console) as bar:
-        line = bar.add_task(f"{month}  waiting for the worker", total=None)
-        while not (run.state and run.state.is_final()):
-            time.sleep(0.4)
-            run = client.read_flow_run(run.id)
-            bar.update(line, description=f"{month}  {_doing(client, run)}")
-            if time.monotonic() > deadline:
-                raise DemoError(f"{month}: no end after {PATIENCE:.0f} s; see {job.logs}, and the run {run.name}")
+    run = follow.to_end(client, console, job.deployment, parameters, month, job.logs)
     assert run.state is not None
     console.print(f"{month}  {run.state.name}: {run.state.message}", soft_wrap=True)
     if run.state.type != StateType.COMPLETED and run.state.name != "Refused":  # a refusal is a verdict, not a fault
         raise DemoError(f"{month} ended {run.state.name}; its run in the Prefect UI is {run.name}")
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Progress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield bar
-
-
-def _doing(client: SyncPrefectClient, run: FlowRun) -> str:
-    """The tasks at work in a run and its subflows, else the state of the run."""
-    children = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))
-    )
-    tasks = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id, *(child.id for child in children)])),
-        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))),
-    )
-    names = [task.name for task in tasks if not any(child.name == task.name for child in children)]
-    return ", ".join(names) or ((run.state.name or "") if run.state else "").lower()
 
 
 if __name__ == "__main__":

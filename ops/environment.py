@@ -23,19 +23,23 @@ class Ports:
 
 @dataclass(frozen=True)
 class Place:
-    """A checkout and the git-ignored folder in it that holds everything the platform writes."""
+    """A checkout and the git-ignored folder in it that holds everything the platform writes.
+
+    A platform with a ``name`` has a folder of its own within: it shares the programs with the others and nothing else.
+    """
 
     root: Path
+    name: str = ""
 
     @property
     def state(self) -> Path:
         """The folder of everything the platform writes."""
-        return self.root / ".trainyard"
+        return self.root / ".trainyard" / self.name
 
     @property
     def programs(self) -> Path:
         """Where the installed programs are."""
-        return self.state / "venv" / "bin"
+        return self.root / ".trainyard" / "venv" / "bin"
 
     def folder(self, name: str) -> Path:
         """A folder of the state, made when it is not there."""
@@ -58,8 +62,8 @@ class Place:
 
 
 def here() -> Place:
-    """The checkout these modules are part of."""
-    return Place(Path(__file__).resolve().parent.parent)
+    """The checkout these modules are part of, and of its platforms the one that ``OPS_PLACE`` names."""
+    return Place(Path(__file__).resolve().parent.parent, os.environ.get("OPS_PLACE", ""))
 
 
 def credentials(place: Place) -> tuple[str, str]:
@@ -133,4 +137,5 @@ def environment(place: Place, ports: Ports, base: Mapping[str, str] = os.environ
     """The environment of everything the platform runs: the user's, less what would lead it to other servers."""
     own = without_foreign(base)
     path = f"{place.programs}{os.pathsep}{own.get('PATH', '')}"
-    return {**own, "PATH": path, "OPS_ROOT": str(place.root), "PYTHONPATH": str(place.root), **settings(place, ports)}
+    ours = {"PATH": path, "OPS_ROOT": str(place.root), "OPS_PLACE": place.name, "PYTHONPATH": str(place.root)}
+    return {**own, **ours, **settings(place, ports)}

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -82,6 +83,16 @@ def stop(place: Place) -> int:
             Path(path).unlink(missing_ok=True)
         debris.unlink()
     return ended
+
+
+def clear(place: Place) -> None:
+    """End a platform that has a folder of its own, and remove what it kept, but for the lock that the caller holds."""
+    stop(place)
+    for path in place.state.iterdir() if place.name else ():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
 
 
 def status(place: Place) -> dict[str, str]:

@@ -1,10 +1,14 @@
-"""Takes the pictures of the docs anew, of the Prefect UI of the kind cluster: ``make screenshots`` after a demo."""
+"""Takes the pictures of the docs anew, of the Prefect UI of the kind cluster: ``make screenshots`` after a demo.
+
+With ``PLACE=scenario`` those of a bad month, of the platform that ``make scenario`` leaves.
+"""
 
 import base64
 import io
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +25,6 @@ from flows.ml.errors import TrainyardError
 from ops.chromium import Page, browser
 from ops.environment import here
 from ops.kind import access, cluster
-from ops.kind.access import Access
 
 FOLDER = Path("docs/images")
 WIDTH = 1280
@@ -51,32 +54,56 @@ class Shot:
 def main() -> int:
     """Take every picture; an error is a sentence on standard error and exit status 1."""
     try:
-        place = cluster.of(here().root)
-        cluster.require(place)
-        take(access.find(place), here().root / FOLDER, lambda line: print(line, flush=True))
+        take_scenario() if here().name else take_cluster()
     except (TrainyardError, PrefectException, httpx.HTTPError) as error:
         sys.stderr.write(f"trainyard: {error}\n")
         return 1
     return 0
 
 
-def take(found: Access, folder: Path, say: Callable[[str], None]) -> None:
-    """Take the pictures of a platform on which the demo ran. Raises ``ScreenshotError`` or ``BrowserError``."""
+def take_cluster() -> None:
+    """The pictures of the cluster on which the demo ran. Raises ``ScreenshotError`` or ``BrowserError``."""
+    place = cluster.of(here().root)
+    cluster.require(place)
+    found = access.find(place)
     auth = found.keys["PREFECT_API_AUTH_STRING"]
     with browser() as page:
-        with (
-            temporary_settings({PREFECT_API_URL: f"{found.prefect}/api", PREFECT_API_AUTH_STRING: auth}),
-            get_client(sync_client=True) as client,
-        ):
+        with connected(found.prefect, auth) as client:
             wanted = shots(client, found.bucket)
         log_in(page, found.prefect, auth)
-        folder.mkdir(parents=True, exist_ok=True)
-        for shot in wanted:
-            page.size(WIDTH, shot.height)
-            page.open(f"{found.prefect}/v2{shot.path}", shot.texts, PATIENCE)
-            picture = small(page.picture(PATIENCE))
-            (folder / f"{shot.name}.png").write_bytes(picture)
-            say(f"{FOLDER / shot.name}.png  {len(picture) / 1000:.0f} kB")
+        take(page, found.prefect, wanted)
+
+
+def take_scenario() -> None:
+    """The pictures of a local platform on which the scenario ran. Raises ``ScreenshotError`` or ``BrowserError``."""
+    ports = here().ports()
+    if ports is None:
+        raise ScreenshotError("this platform has never been started: make scenario, then this again.")
+    address = f"http://127.0.0.1:{ports.prefect}"
+    with browser() as page:
+        with connected(address) as client:
+            wanted = scenario_shots(client)
+        take(page, address, wanted)
+
+
+@contextmanager
+def connected(address: str, auth: str | None = None) -> Iterator[SyncPrefectClient]:
+    """A client of the Prefect server there."""
+    wanted = {PREFECT_API_URL: f"{address}/api", PREFECT_API_AUTH_STRING: auth}
+    with temporary_settings(wanted), get_client(sync_client=True) as client:
+        yield client
+
+
+def take(page: Page, address: str, wanted: tuple[Shot, ...]) -> None:
+    """Take pictures of the UI there, each named with its size. Raises ``ScreenshotError`` or ``BrowserError``."""
+    folder = here().root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for shot in wanted:
+        page.size(WIDTH, shot.height)
+        page.open(f"{address}/v2{shot.path}", shot.texts, PATIENCE)
+        picture = small(page.picture(PATIENCE))
+        (folder / f"{shot.name}.png").write_bytes(picture)
+        print(f"{FOLDER / shot.name}.png  {len(picture) / 1000:.0f} kB", flush=True)
 
 
 def log_in(page: Page, address: str, auth: str) -> None:
@@ -92,16 +119,32 @@ def shots(client: SyncPrefectClient, bucket: str) -> tuple[Shot, ...]:
     promoted = latest(client, monthly, "Promoted")
     if promoted is None:
         raise ScreenshotError("no month was run on this cluster: make kind-demo, then this again.")
+    decision = artifact(client, "decision-trip-duration")
     failed = latest(client, ingest, "Failed") or fail(client, ingest, bucket)
     return (
         Shot("dashboard", "/dashboard", ("Task Runs", "Active Work Pools", "kubernetes")),
         Shot("runs", "/runs", (promoted.name, failed.name), 1000),
         Shot("monthly-run", f"/runs/flow-run/{promoted.id}", ("Promoted", "Logs")),
-        Shot("decision", f"/artifacts/artifact/{decision(client).id}", ("Promote", "champion"), 1100),
+        Shot("decision", f"/artifacts/artifact/{decision.id}", ("Promote", "champion"), 1100),
         Shot("deployments", "/deployments", ("green-trips", "monthly", "retrain", "Ready")),
         Shot("retrain-form", f"/deployments/deployment/{retrain.id}/run", ("until", "Submit"), 1000),
         Shot("failed-run", f"/runs/flow-run/{failed.id}?tab=Details", ("State Message", said(failed)[:40]), 1150),
         Shot("job-variables", f"/deployments/deployment/{retrain.id}?tab=Configuration", ("commit", "image"), 480),
+    )
+
+
+def scenario_shots(client: SyncPrefectClient) -> tuple[Shot, ...]:
+    """The pictures of a bad month. Raises ``ScreenshotError`` where the scenario did not run."""
+    monthly = client.read_deployment_by_name("monthly/trip-duration-local")
+    kept = latest(client, monthly, "Kept")
+    if kept is None:
+        raise ScreenshotError("no bad month was run here: make scenario, then this again.")
+    alarm, serving = artifact(client, "monitor-trip-duration"), artifact(client, "in-service-trip-duration")
+    return (
+        Shot("bad-month-runs", "/runs", (kept.name, "Alarm", "Barred"), 1780),
+        Shot("bad-month-night", f"/runs/flow-run/{kept.id}?tab=Details", ("State Message", "Monitored: Alarm"), 1010),
+        Shot("bad-month-alarm", f"/artifacts/artifact/{alarm.id}", ("Alarm", "distance"), 1000),
+        Shot("bad-month-rollback", f"/artifacts/artifact/{serving.id}", ("version", "Ada"), 720),
     )
 
 
@@ -129,12 +172,12 @@ def said(run: FlowRun) -> str:
     return (run.state.message or "") if run.state else ""
 
 
-def decision(client: SyncPrefectClient) -> Artifact:
-    """The newest card of a decision. Raises ``ScreenshotError`` where there is none."""
-    for artifact in client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=200):
-        if artifact.key == "decision-trip-duration":
-            return artifact
-    raise ScreenshotError("there is no artifact decision-trip-duration: make kind-demo, then this again.")
+def artifact(client: SyncPrefectClient, key: str) -> Artifact:
+    """The newest artifact of a key. Raises ``ScreenshotError`` where there is none."""
+    for found in client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=200):
+        if found.key == key:
+            return found
+    raise ScreenshotError(f"there is no artifact {key}: run what the pictures are of, then this again.")
 
 
 def small(png: bytes) -> bytes:

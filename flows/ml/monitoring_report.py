@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HEADLINES = {True: "Alarm", False: "Within limits"}
+TO_DO = (
+    "What each line means and what to do: `docs/runbooks/monitor-alarm.md`. To put the version before in service at "
+    "once: run `promote`, version `previous`."
+)
 
 
 def card(model: Model, month: str, version: int, judged: str, found: Findings, links: Mapping[str, str]) -> str:
@@ -24,6 +28,7 @@ def card(model: Model, month: str, version: int, judged: str, found: Findings, l
         f"# {HEADLINES[bool(found.alarms)]}: version {version} of {model.name} on {month}",
         "",
         *([f"- {_capital(alarm.text)}." for alarm in found.alarms] or [f"{_capital(found.sentence)}."]),
+        *(["", TO_DO] if found.alarms else []),
         "",
         "## Error relative to the naive baseline",
         "",

@@ -85,15 +85,20 @@ def card(model: str, found: Sequence[Entry], links: Mapping[str, str]) -> str:
     head = found[-1]
     was = f", in place of version {head.champion}," if head.champion else ""
     rows = "".join(
-        f"| {one.number} | {one.version} | {one.promoted_at} | {_plain(one.operator)} | {_plain(one.reason)} |\n"
+        f"| {one.number} | {one.version} | {_when(one)} | {_plain(one.operator)} | {_plain(one.reason)} |\n"
         for one in reversed(found[-10:])
     )
     shown = " · ".join(f"[{name}]({url})" for name, url in links.items())
     return (
         f"# {model}: version {head.version} is in service\n\n"
-        f"Put there{was} by {_plain(head.operator)} on {head.promoted_at}: {_plain(head.reason)}\n\n{shown}\n\n"
+        f"Put there{was} by {_plain(head.operator)} on {_when(head)}: {_plain(head.reason)}\n\n{shown}\n\n"
         f"| entry | version | since | by | why |\n| --: | --: | :-- | :-- | :-- |\n{rows}"
     )
+
+
+def _when(entry: Entry) -> str:
+    """The minute of a promotion, for people; the ledger keeps UTC."""
+    return f"{entry.promoted_at[:16].replace('T', ' ')} UTC"
 
 
 def _plain(text: str) -> str:

@@ -14,6 +14,7 @@ LOOKS = [
     (PLATFORM_ENGINEER, "What repairs and tidies up", "kubectl"),
     (DOCS / "first-hour-operator.md", "Where the logs are", "kubectl"),
     (DOCS / "runbooks" / "cluster-does-not-start.md", "", "kubectl"),
+    (DOCS / "runbooks" / "mlflow-down.md", "", "kubectl"),
 ]
 """Blocks that look at the laptop's platform and change nothing: page, heading, what is in them."""
 

@@ -51,7 +51,7 @@ class Clone:
         """Start a make verb as the leader of a process group, as a shell does."""
         with log.open("wb") as output:
             return subprocess.Popen(
-                ["make", verb],
+                ["make", *verb.split()],
                 cwd=self.root,
                 env=self.env,
                 stdout=output,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops import __main__ as commands
+from ops import platform
 from ops.environment import Place, Ports, credentials, environment, revision, settings
 
 PORTS = Ports(prefect=4201, mlflow=5002, s3=8335)
@@ -95,6 +96,30 @@ def test_a_damaged_record_of_ports_counts_as_none(place: Place, text: str) -> No
     (place.folder(".") / "ports.json").write_text(text)
 
     assert place.ports() is None
+
+
+def test_a_platform_with_a_name_shares_the_programs_and_nothing_else(place: Place) -> None:
+    other = Place(place.root, "scenario")
+
+    other.keep_ports(PORTS)
+
+    assert (other.programs, place.ports()) == (place.programs, None)
+    assert credentials(other)[1] != credentials(place)[1]
+    assert environment(other, PORTS, {"OPS_PLACE": "elsewhere"})["OPS_PLACE"] == "scenario"
+    assert environment(place, PORTS, {"OPS_PLACE": "elsewhere"})["OPS_PLACE"] == ""
+
+
+def test_clearing_a_platform_leaves_the_others_alone(place: Place) -> None:
+    other = Place(place.root, "scenario")
+    for each in (place, other):
+        each.keep_ports(PORTS)
+        (each.folder("s3") / "data").touch()
+
+    platform.clear(other)
+    platform.clear(place)
+
+    assert (place.ports(), other.ports()) == (PORTS, None)
+    assert not (other.state / "s3").exists()
 
 
 def test_outside_git_the_revision_is_unknown(tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""The operator's day, on the platform that the tests of `make demo` leave: a bad month, then commands of runbooks."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from clone import Clone, Made
+from found import state
+
+pytestmark = pytest.mark.timeout(600)
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+SAID = [
+    "ingest: Landed. 2023-04: 64,062 of 64,113 rows kept",
+    "score: Scored. 2023-04: 64,062 of 64,062 rows scored by version 2",
+    "monitor: Alarm. version 2 on 2023-04: the error of all rows is 0.995 of the naive baseline's and was 0.654",
+    "retrain: Kept. version 3: The candidate (error 6.442 minutes on 61,709 rows of 2023-04) does not beat the naive",
+    "the operator rolls back: Promoted. version 1 is in service instead of version 2, by Ada: ",
+    "monthly, the next night: Not published. 2023-05 of green-trips is not at ",
+    "retrain as for version 2: Barred. version 2 is this very training and was taken out of service on ",
+    "reconcile: Nothing to do. ",
+]
+"""How the lines of the steps begin, in order."""
+
+
+def shell(clone: Clone, text: str) -> subprocess.CompletedProcess[str]:
+    """A script in a shell that `make env` points at the platform, the programs of the checkout on its path."""
+    env = clone.platform_env()
+    path = f"{clone.state / 'venv/bin'}{os.pathsep}{env['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", text]
+    return subprocess.run(command, cwd=clone.root, env={**env, "PATH": path}, capture_output=True, text=True)
+
+
+def drive(clone: Clone) -> subprocess.CompletedProcess[str]:
+    """What `make scenario` does once the demo is through, here on the platform that there is."""
+    return shell(clone, "python -m ops.scenario --published .trainyard/published")
+
+
+@pytest.fixture(scope="module")
+def before(clone: Clone) -> dict:
+    if not clone.marked():  # this file is run by itself
+        made = clone.make("demo")
+        assert made.status == 0, made.text
+    return state(clone)
+
+
+@pytest.fixture(scope="module")
+def told(clone: Clone, before: dict) -> str:
+    """What the bad month printed."""
+    done = drive(clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_bad_month_alarms_is_kept_out_and_what_is_rolled_back_stays_so(told: str) -> None:
+    lines = [line for line in told.splitlines() if any(line.startswith(start) for start in SAID)]
+
+    assert len(lines) == len(SAID), told
+    assert all(line.startswith(start) for line, start in zip(lines, SAID, strict=True)), told
+    assert "distance has moved by 0.253 (limit 0.06)" in told
+    assert re.search(r"│ reconcile .*│ Nothing to do", told)
+
+
+def test_it_leaves_a_version_kept_by_the_gate_and_the_one_before_in_service(
+    clone: Clone, before: dict, told: str
+) -> None:
+    after = state(clone)
+
+    assert after["ledger"] == [*before["ledger"], [1, 2]] == [[1, None], [2, 1], [1, 2]]
+    assert after["champion"] == 1
+    assert (after["versions"]["3"]["judged"], after["versions"]["3"]["verdict"]) == ("2023-04", "keep")
+
+
+def test_a_platform_on_which_it_cannot_begin_is_told_so_in_a_sentence(clone: Clone, told: str) -> None:
+    done = drive(clone)
+
+    assert done.returncode == 1
+    assert "this begins where make demo ends, with 2023-01 to 2023-03 and version 2 in service. Here are" in done.stdout
+
+
+def test_what_was_rolled_back_comes_back_by_the_command_of_the_page(clone: Clone, told: str) -> None:
+    text = (DOCS / "operators-day.md").read_text()
+    [block] = re.findall(r"```\n(eval .*?)```", text, re.DOTALL)
+
+    done = shell(clone, block.replace(" PLACE=scenario", ""))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Promoted: version 2 is in service instead of version 1, by Ada: " in done.stdout
+
+
+def test_the_command_for_months_that_are_missing_names_them(clone: Clone, told: str) -> None:
+    text = (DOCS / "runbooks/month-missing.md").read_text()
+    [command] = re.findall(r"```\n(prefect .*?)```", text, re.DOTALL)
+
+    done = shell(clone, command.replace("green-trips", "green-trips-local"))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2023-05" in done.stdout
+
+
+def test_a_reconcile_by_hand_finds_nothing_after_it(clone: Clone, told: str) -> None:
+    made: list[Made] = [clone.make("reconcile"), clone.make("reconcile REPAIR=1")]
+
+    assert [one.status for one in made] == [0, 0], made
