@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.states import Cancelling, Completed, Crashed, Pending, Running, Scheduled
+from prefect.states import Cancelling, Completed, Failed, Pending, Running, Scheduled
 
 from flows.ml.reconciling.finding import Limits
 from flows.reconciling.jobs import Jobs
@@ -91,7 +91,7 @@ def test_a_job_whose_run_has_ended_or_never_was_is_deleted(cluster: Cluster) -> 
 
 
 def test_the_subflow_runs_of_a_dead_parent_are_crashed_down_to_the_last(cluster: Cluster) -> None:
-    dead, lost, alive = start(Crashed(), "local"), start(Running(), "kubernetes"), start(Running(), "local")
+    dead, lost, alive = start(Failed(), "local"), start(Running(), "kubernetes"), start(Running(), "local")
     children = [start(Running(), parent=parent) for parent in (dead, lost)]
     grandchild = start(Pending(), parent=children[0])
     kept = start(Running(), parent=alive)
