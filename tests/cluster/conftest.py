@@ -147,8 +147,7 @@ def _make(place: Cluster, clone: Path, say: Callable[[str], None]) -> None:
         kind.delete(place)
     up(place, clone, steps(say), say)
     # What these reserve and do not use is room for installations beside the platform, on a node of two cores.
-    for name in ("deployment/coredns", "daemonset/kindnet"):
-        place.kubectl("set", "resources", name, "--requests=cpu=10m", namespace="kube-system")
+    place.kubectl("set", "resources", "deployments", "--all", "--requests=cpu=10m", namespace="kube-system")
     deploy(place, clone)
 
 
