@@ -13,9 +13,9 @@ from ops.environment import Place, environment, here, settings
 from ops.show import show_urls
 
 DEMO = (
+    "ops.demo",
     *("--deployment", "monthly/trip-duration-local"),
     *("--source", "examples/tlc/green_tripdata_{month}.parquet"),
-    *("--logs", ".trainyard/log/worker.log"),
 )
 
 
@@ -52,7 +52,7 @@ def _env(_: Console) -> int:
 
 def _demo(console: Console) -> int:
     with platform.exclusive(here()):
-        return _run(here(), console, ["ops.demo", *DEMO])
+        return _run(here(), console, DEMO)
 
 
 def _scenario(console: Console) -> int:
@@ -60,16 +60,17 @@ def _scenario(console: Console) -> int:
     with platform.exclusive(place):
         platform.clear(place)
         published = place.folder("published").relative_to(place.root)
-        status = _run(place, console, ["ops.demo", *DEMO], ["ops.scenario", "--published", str(published)])
+        status = _run(place, console, DEMO, ("ops.scenario", "--published", str(published)))
     console.print("`make stop PLACE=scenario` ends this platform; `make env PLACE=scenario` points commands at it")
     return status
 
 
-def _run(place: Place, console: Console, *modules: list[str]) -> int:
+def _run(place: Place, console: Console, *modules: tuple[str, ...]) -> int:
     """Run modules on a platform that is started first, one after the other until one fails; then say where it is."""
     ports = platform.start(place, console.print)
+    logs = place.state.relative_to(place.root) / "log/worker.log"
     for module in modules:
-        command = [sys.executable, "-m", *module]
+        command = [sys.executable, "-m", *module, "--logs", str(logs)]
         if status := subprocess.call(command, env=environment(place, ports), cwd=place.root):
             return status
     show_urls(console, ports)
@@ -92,6 +93,9 @@ VERBS = {
     "demo": (_demo, "start the local platform and run the main job on the three months of examples/tlc"),
     "scenario": (_scenario, "the same on a platform of its own, begun anew, and then a bad month"),
 }
+GOES_ON = "`make demo` goes on from here, `make stop` ends what runs."
+AFTER = {"scenario": "`make scenario` begins anew, `make stop PLACE=scenario` ends what runs."}
+"""What an interrupt is told with: what to do then."""
 
 
 def main() -> int:
@@ -110,7 +114,7 @@ def main() -> int:
         sys.stderr.write(f"trainyard: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("trainyard: interrupted. `make demo` goes on from here, `make stop` ends what runs.\n")
+        sys.stderr.write(f"trainyard: interrupted. {AFTER.get(given.verb, GOES_ON)}\n")
         return 130
 
 

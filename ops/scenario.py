@@ -33,7 +33,6 @@ WEEKS = 4
 """How much later: every trip keeps its day of the week. The first days of the real month fall out."""
 KILOMETRES = 1.609344
 """In a mile."""
-LOGS = "worker.log of the platform"
 OPERATOR, REASON = "Ada", "predicted trips are far too long since last night"
 NIGHT = {
     "ingest": ("Landed", r"[\d,]+ of [\d,]+ rows kept"),
@@ -61,17 +60,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the steps work with; ``source`` is where the bad month is published, with {month} to fill in."""
+    """What the steps work with; ``source`` is where the bad month is published, with {month} to fill in.
+
+    ``logs`` tell why a run did not end.
+    """
 
     client: SyncPrefectClient
     console: Console
     resources: Resources
     source: str
+    logs: str
 
     def run(self, flow: str, title: str, **parameters: object) -> FlowRun:
         """A run of the flow's local deployment, to its end."""
         name = f"{flow}/{'platform' if flow == 'reconcile' else MODEL}-local"
-        return follow.to_end(self.client, self.console, name, parameters, title, LOGS)
+        return follow.to_end(self.client, self.console, name, parameters, title, self.logs)
 
     def row(self, step: str, run: FlowRun, ends: str, serving: int, figure: str = "") -> Row:
         """The line of a step, told at once. Raises ``ScenarioError`` where it ended otherwise or another version
@@ -93,10 +96,12 @@ def main() -> int:
     """Drive the scenario and print the table; exit status 1 with a sentence where a step comes out otherwise."""
     parser = argparse.ArgumentParser(prog="python -m ops.scenario", description=__doc__)
     parser.add_argument("--published", required=True, type=Path, help="the folder in which the bad month is published")
+    parser.add_argument("--logs", required=True, help="where to look when a run does not end")
     given, console = parser.parse_args(), Console(highlight=False)
     try:
         with get_client(sync_client=True) as client:
-            rows = list(steps(Scene(client, console, attach(), publish(given.published))))
+            scene = Scene(client, console, attach(), publish(given.published), given.logs)
+            rows = list(steps(scene))
     except (follow.NoEnd, TrainyardError, PrefectException, httpx.HTTPError) as error:
         console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
         return 1

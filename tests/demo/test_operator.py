@@ -35,7 +35,7 @@ def shell(clone: Clone, text: str) -> subprocess.CompletedProcess[str]:
 
 def drive(clone: Clone) -> subprocess.CompletedProcess[str]:
     """What `make scenario` does once the demo is through, here on the platform that there is."""
-    return shell(clone, "python -m ops.scenario --published .trainyard/published")
+    return shell(clone, "python -m ops.scenario --published .trainyard/published --logs .trainyard/log/worker.log")
 
 
 @pytest.fixture(scope="module")
