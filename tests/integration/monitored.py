@@ -18,7 +18,7 @@ def events(address: str) -> list[dict[str, Any]]:
     return [event for event in found if event["payload"]["address"] == address]
 
 
-def told(address: str, seconds: float = 120) -> list[dict[str, Any]]:
+def alarms(address: str, seconds: float = 120) -> list[dict[str, Any]]:
     """The same, once there is one: Prefect takes what it is told in its own time."""
     deadline = time.monotonic() + seconds
     while not (found := events(address)) and time.monotonic() < deadline:

@@ -12,7 +12,7 @@ from flows.monitor import monitor
 from flows.retrain import retrain
 from tests.integration import calls
 from tests.integration.home import DATASET, MODEL, Home, run
-from tests.integration.monitored import events, reports, told
+from tests.integration.monitored import alarms, events, reports
 from tests.integration.warm import Warm
 
 MONTH = "2023-03"
@@ -75,7 +75,7 @@ def test_a_monitor_killed_at_any_call_is_completed_by_the_next_one(alarming: Hom
         state = run(monitor, **asked)
         assert state.name == "Alarm", moment
         assert [report.info.status for report in reports(alarming, address)] == ["FINISHED"], moment
-        assert len(told(address)) == 1, moment
+        assert len(alarms(address)) == 1, moment
         forget(alarming, address)
 
 

@@ -11,7 +11,7 @@ from flows.monitor import monitor
 from flows.retrain import retrain
 from tests.integration import home as homes
 from tests.integration.home import DATASET, MODEL, Home, artifacts, run
-from tests.integration.monitored import events, reports, told
+from tests.integration.monitored import alarms, events, reports
 from tests.integration.servers import ROOT
 
 MONTH = "2023-03"
@@ -108,7 +108,7 @@ def test_a_month_made_to_drift_alarms_with_its_cause(
 
     state = run(monitor, model=MODEL, month=MONTH, and_retrain=False)
 
-    [event], [report] = told(address), reports(served, address)
+    [event], [report] = alarms(address), reports(served, address)
     assert (state.type.value, state.name) == ("COMPLETED", "Alarm")
     for text in told:
         assert text in str(state.message)
@@ -126,7 +126,7 @@ def test_an_alarm_run_again_makes_no_second_report_and_no_second_event(served: H
     again = run(monitor, model=MODEL, month=MONTH, and_retrain=False)
 
     assert (again.name, again.message) == ("Alarm", first.message)
-    assert len(reports(served, address)) == len(told(address)) == 1
+    assert len(reports(served, address)) == len(alarms(address)) == 1
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_without_what_was_kept_at_promotion_the_ratio_on_record_is_what_all_rows
     state = run(monitor, model=MODEL, month=MONTH, and_retrain=False)
 
     served.lake.put_new(key, kept)
-    assert told(address)[0]["payload"]["causes"] == ["error", "drift"]
+    assert alarms(address)[0]["payload"]["causes"] == ["error", "drift"]
     assert "and was 0.639 at promotion" in str(state.message)
     assert "the error of zone group" not in str(state.message)
 
