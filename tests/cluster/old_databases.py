@@ -55,7 +55,7 @@ def write(release: Release, programs: dict[str, str]) -> None:
 def await_written(release: Release, programs: dict[str, str]) -> None:
     """Return once they are written. Raises ``CommandFailed``."""
     pods = [f"pod/{release.name}-{name}-writer" for name in programs]
-    release.kubectl("wait", *pods, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+    release.kubectl("wait", *pods, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=400s")
     release.kubectl("delete", *pods)
 
 
