@@ -96,7 +96,7 @@ def in_cluster(made: Release, secret: str, chart: Path) -> None:
         {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": _pod(made, secret)}},
     ]
     made.kubectl("create", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    made.kubectl("wait", "job/planted", "--for=condition=complete", "--timeout=90s")
+    made.kubectl("wait", "job/planted", "--for=condition=complete", "--timeout=300s")
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("{apiVersion: v2, name: planted, version: 0.1.0}")
     (chart / "templates" / "NOTES.txt").write_text("Log in with {{ .Values.note }}")

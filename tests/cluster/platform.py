@@ -83,7 +83,7 @@ class Platform:
             try:
                 yield
             finally:
-                self.kubectl("rollout", "status", "deployments", "--timeout=180s")
+                self.kubectl("rollout", "status", "deployments", "--timeout=300s")
 
     @property
     def _disturbance(self) -> Path:

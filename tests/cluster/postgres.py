@@ -54,7 +54,7 @@ def started(platform: Platform, namespace: str) -> Postgres:
     objects = {"apiVersion": "v1", "kind": "List", "items": [secret, service, _pod()]}
     kubectl = platform.place.kubectl
     kubectl("create", "--filename=-", stdin=json.dumps(objects), namespace=namespace)
-    kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=120s", namespace=namespace)
+    kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=300s", namespace=namespace)
     return Postgres(platform, namespace, authority)
 
 

@@ -80,7 +80,7 @@ def reinstalled(upgraded: Installed, say: Callable[[str], None]) -> Reinstalled:
         made.helm("uninstall")
         made.kubectl("delete", "pods", made.ours("test"))  # Helm leaves a test's, so that its log can be read
         servers = f"{made.ours()},app.kubernetes.io/component!=job"
-        made.kubectl("wait", "pods", servers, "--for=delete", "--timeout=120s")
+        made.kubectl("wait", "pods", servers, "--for=delete", "--timeout=300s")
     left = set(made.kubectl("get", "all,configmaps,secrets,persistentvolumeclaims", "--output=name").split())
     seconds = made.apply("install")
     made.await_ready()
@@ -122,7 +122,7 @@ def test_a_bootstrap_run_twice_at_once_leaves_everything_as_it_was(upgraded: Ins
 
     for name in ("once", "twice"):
         made.kubectl("create", "--filename=-", stdin=json.dumps(_again(made, name)))
-    made.kubectl("wait", "jobs/once", "jobs/twice", "--for=condition=complete", "--timeout=120s")
+    made.kubectl("wait", "jobs/once", "jobs/twice", "--for=condition=complete", "--timeout=300s")
 
     assert _applied(made) == before
     assert {kind: len(each) for kind, each in before.items() if kind != "automations"} == {

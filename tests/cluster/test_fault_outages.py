@@ -34,7 +34,7 @@ def without_worker(lab: Lab, never_started: How) -> Iterator[How]:
         _, pod = lab.training(went_on), lab.training(lost)
         job = lab.platform.get("pod", pod)[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
         lab.platform.kubectl("rollout", "restart", "deployment/trainyard-worker")
-        lab.platform.kubectl("rollout", "status", "deployment/trainyard-worker", "--timeout=120s")
+        lab.platform.kubectl("rollout", "status", "deployment/trainyard-worker", "--timeout=300s")
         with scaled_to_none(lab, "worker"):
             kill_worker(lab)
             lab.kill(pod)
@@ -153,7 +153,7 @@ def kill_worker(lab: Lab) -> None:
     for pod in lab.platform.get("pods", selector):
         with suppress(subprocess.CalledProcessError, CommandFailed):  # it has ended
             lab.kill(pod["metadata"]["name"])
-    lab.platform.kubectl("wait", "pods", selector, "--for=delete", "--timeout=60s")
+    lab.platform.kubectl("wait", "pods", selector, "--for=delete", "--timeout=300s")
 
 
 def slots(lab: Lab, deployment: str, seconds: float = 60) -> int:

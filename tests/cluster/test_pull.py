@@ -93,7 +93,7 @@ def repository(cluster: Platform) -> Iterator[None]:
     cluster.kubectl("create", "secret", "generic", "private-git", f"--from-literal=token={TOKEN}")
     cluster.kubectl("create", "configmap", "private-git", f"--from-file={HERE / 'private_git.py'}")
     cluster.kubectl("apply", "--filename=-", stdin=objects)
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/private-git", "--timeout=90s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/private-git", "--timeout=300s")
     yield
     cluster.kubectl("delete", "secret/private-git", "configmap/private-git", "pod/private-git", "service/private-git")
 
