@@ -27,7 +27,7 @@ SMALL: Mapping[str, Any] = {
 }
 """Two installations fit on a node of two cores."""
 SERVERS = {"prefect": 4200, "mlflow": 5000, "minio": 9000}
-READY = 240.0
+READY = 400.0
 """Seconds an installation may take to be ready, on two busy cores."""
 
 Object = dict[str, Any]

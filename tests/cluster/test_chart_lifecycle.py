@@ -27,7 +27,7 @@ IDLE = 1.6
 """GiB of memory that the idle platform may take in all."""
 PLATFORM = "app.kubernetes.io/instance=trainyard,app.kubernetes.io/component!=job"
 OURS = "--selector=app.kubernetes.io/instance=trainyard,app.kubernetes.io/component=bootstrap"
-WAIT = ("--wait", "--timeout=4m")
+WAIT = ("--wait", "--timeout=10m")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def test_an_upgrade_to_the_chart_that_is_there_changes_nothing(upgraded: Install
 
 
 def test_helm_test_proves_the_platform_by_a_run(upgraded: Installed, undisturbed: None) -> None:
-    said = upgraded.release.helm("test", "--logs", "--timeout=3m")
+    said = upgraded.release.helm("test", "--logs", "--timeout=8m")
 
     assert "ended Completed: bucket trainyard keeps objects; MLflow holds 1 models; git://git.trainyard.svc/" in said
 

@@ -90,6 +90,8 @@ def test_the_main_job_ends_with_the_table_and_the_champion_in_the_clusters_mlflo
 ) -> None:
     assert job.status == 0, job.text
     assert "version 2: promote" in job.text
+    assert "score    2023-03 by version 1: 71,980 of 71,980 rows" in job.text
+    assert "monitor  2023-03 under version 1: Within limits" in job.text
     assert [name(run) for run in job.months] == ["Landed", "Promoted", "Promoted"]
     assert [(version.tags["judged"], version.tags["verdict"]) for version in versions] == [
         ("2023-02", "promote"),

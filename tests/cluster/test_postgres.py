@@ -115,7 +115,7 @@ def installed(page: Page) -> str:
 
 
 def test_the_page_installs_a_platform_whose_own_test_passes(page: Page, installed: str) -> None:
-    said = page.platform.place.helm("test", "trainyard", f"--namespace={NAMESPACE}", "--logs", "--timeout=4m")
+    said = page.platform.place.helm("test", "trainyard", f"--namespace={NAMESPACE}", "--logs", "--timeout=8m")
 
     assert "ended Completed: bucket trainyard keeps objects" in said
     assert f"kubectl --namespace {NAMESPACE} delete secret database-owner" in installed

@@ -52,7 +52,7 @@ def canary(cluster: Platform, say: Callable[[str], None]) -> Iterator[Release]:
             made.keep_secret(secret, data, kind)
         with cluster.undisturbed():
             repository(made)
-        seconds = made.apply("install", "--wait", "--timeout=4m", values={**SECRETS, "git.repository": PRIVATE})
+        seconds = made.apply("install", "--wait", "--timeout=8m", values={**SECRETS, "git.repository": PRIVATE})
         say(f"helm install --wait of HEAD on empty volumes: {seconds:.0f} s")
         yield made
 
@@ -122,7 +122,7 @@ def repository(made: Release) -> None:
 
 def use(made: Release) -> None:
     """Runs that use every secret: two that end well, and one that does not find what it looks for."""
-    made.helm("test", "--timeout=3m")
+    made.helm("test", "--timeout=8m")
     platform = made.platform
     head = platform.git("rev-parse", "HEAD").strip()
     deploying.apply(platform.root, deploying.POOL, {"FLOWS_IMAGE": made.images()["flows"], "TRAINYARD_GIT_SHA": head})
