@@ -34,7 +34,7 @@ LAKE = "faults"
 MONTHS = ("2023-01", "2023-02")
 SMALL = {"cpu_request": "20m", "memory": "768Mi", "scratch": "256Mi", "ttl_seconds": 900}
 """Job variables that let a dozen runs that mostly sleep share a laptop's cluster."""
-START = 240.0
+START = 420.0
 """Seconds a run may take on a busy machine from its creation to its training, or to its end where nothing slows it."""
 EVERY = 1.0
 """Seconds between two looks at a run: several are looked at at once."""
@@ -125,7 +125,7 @@ class Lab:
             states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
         return [str(state.message) for state in states if state.is_crashed()]
 
-    def await_rerun(self, run: FlowRun, seconds: float = 60) -> None:
+    def await_rerun(self, run: FlowRun, seconds: float = 180) -> None:
         """Return once a run that crashed is run again by itself."""
         deadline = time.monotonic() + seconds
         with self.platform.client() as client:

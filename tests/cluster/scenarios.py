@@ -8,12 +8,12 @@ MODELS = (
     *("cancelled-unstarted", "cancelled-hanging", "same-moment"),
 )
 """A model for each fault, so that their runs do not meet."""
-PENDING = 330.0
+PENDING = 480.0
 """Seconds within which a run is closed whose pod does not start: 240 (prefect.pendingSeconds of the laptop's values)
 and the time that a busy machine takes."""
 GONE = 90.0 + START
 """Seconds within which a run ends whose processes were killed, on a busy machine, run again by itself meanwhile."""
-CANCELLED = 180.0
+CANCELLED = 300.0
 """Seconds within which a cancelled run ends that does not end itself: an automation does after 90, and a busy machine
 takes its time."""
 LATE = "deadline of the Job reached, each time"

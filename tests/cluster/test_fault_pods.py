@@ -5,7 +5,7 @@ import pytest
 from tests.cluster.faults import DONE, EVERY, START, Again, How, Lab
 from tests.cluster.scenarios import LATE, PODS
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(2400)
 
 MOST = 10
 """How often a run may be started: five times, since that ends it; and where it crashed meanwhile as often once more."""
