@@ -73,8 +73,8 @@ install-tests: ## Install what the suites and the linters need as well
 	@ops/bootstrap tests
 
 .PHONY: test
-test: install-tests ## Run every suite that can run here, name each test that cannot and why; STRICT=1 fails on those
-	@$(PYTHON) -m tests.suites $(if $(STRICT),--strict)
+test: install-tests ## Run every suite that can run here, name each test that cannot and why; STRICT=1 fails on those, LEAVE_OUT is not run
+	@$(PYTHON) -m tests.suites $(if $(STRICT),--strict) $(if $(LEAVE_OUT),--leave-out $(LEAVE_OUT))
 
 .PHONY: unit
 unit: install-tests ## Run the unit tests: no network, no server
@@ -95,6 +95,10 @@ demo-tests: install-tests ## Run the tests of make demo, on a clean clone
 .PHONY: cluster
 cluster: install-tests ## Run the tests of the whole platform on a kind cluster
 	@$(PYTHON) -m tests.suites cluster $(if $(STRICT),--strict)
+
+.PHONY: faults
+faults: install-tests ## Run the tests of what becomes of runs on a kind cluster whose pod, servers or worker are taken away
+	@$(PYTHON) -m tests.suites faults $(if $(STRICT),--strict)
 
 .PHONY: evaluate
 evaluate: install-tests ## Judge the models of this checkout against those of BASE, by slice; without BASE, against main's

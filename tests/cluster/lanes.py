@@ -1,6 +1,6 @@
 """What of the suite goes on at once, where pytest has several workers (``-n 2 --dist loadfile``).
 
-One lane uses the platform that all share, and makes faults in it. The modules beside it have installations of their
+One lane uses the platform that all share, and takes parts of it away. The modules beside it have installations of their
 own, or only look: each is a lane, taken by whoever is free, and asks for ``undisturbed`` where it needs the platform
 whole.
 """
@@ -14,9 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 
 PLATFORM = (
     "test_main_job.py",
-    "test_fault_outages.py",
     "test_pull.py",
-    "test_fault_pods.py",
     "test_reconcile.py",
     "test_delivery.py",
     "test_kind.py",

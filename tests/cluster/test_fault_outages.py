@@ -12,7 +12,7 @@ from ops.kind.tools import CommandFailed
 from tests.cluster.faults import DONE, EVERY, START, Again, How, Lab, at_once, begun_again
 from tests.cluster.scenarios import NEVER_STARTED
 
-pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("registry")]  # which takes a minute, and comes later
+pytestmark = pytest.mark.timeout(2400)  # the first test of a session waits for images and cluster
 
 SILENCE = 240.0 + START
 """Seconds within which a run ends whose Job was lost: it was heard of at most 30 s before, may be silent for 120

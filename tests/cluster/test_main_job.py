@@ -21,7 +21,7 @@ from flows.ml import fingerprint, judging, ledger, snapshot, training
 from flows.ml.registry import Version
 from ops.kind import demo as demonstration
 from tests.cluster import faults
-from tests.cluster.faults import DONE, START, How, Lab
+from tests.cluster.faults import DONE, START, Lab
 from tests.cluster.platform import POLL, Platform, steps
 
 pytestmark = pytest.mark.timeout(1500)  # the first test of a session waits for images, cluster and main job
@@ -58,12 +58,11 @@ def twins(lab: Lab) -> list[FlowRun]:
 @pytest.fixture(scope="module")
 def job(
     cluster: Platform,
-    never_started: How,
     twins: list[FlowRun],
     say: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Job:
-    """``make kind-demo`` in an empty lake. Beside it wait the runs that never start."""
+    """``make kind-demo`` in an empty lake."""
     cluster.forget()
     began, printed = datetime.now(UTC), tmp_path_factory.mktemp("demo") / "printed.txt"
     found = demonstration.demo(cluster.place, cluster.root, steps(say))
