@@ -27,14 +27,8 @@ OPTIONAL = {"browser"}
 OPTIONS = {
     "unit": ("-n", "2"),
     "integration": ("-n", "2", "--dist", "loadfile"),
-    "cluster": (
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "--no-loadscope-reorder",
-        "--ignore-glob=*/test_fault_*",
-    ),  # tests/cluster/lanes.py
+    # in the lanes of tests/cluster/lanes.py
+    "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--ignore-glob=*/test_fault_*"),
 }
 
 

@@ -125,4 +125,14 @@ def test_an_unknown_suite_is_named_with_those_there_are(root, monkeypatch, capsy
 def test_every_suite_there_is_has_its_folder_and_every_folder_is_a_suite() -> None:
     folders = {path.parent.name for path in suites.ROOT.glob("tests/*/test_*.py")}
 
-    assert folders == set(suites.SUITES)
+    assert folders == set(suites.SUITES) - set(suites.PATHS)
+    assert [one for paths in suites.PATHS.values() for one in paths if not (suites.ROOT / one).exists()] == []
+
+
+def test_a_suite_that_is_left_out_is_named_and_the_others_run(root, monkeypatch, capsys) -> None:
+    status = run(root, monkeypatch, "--leave-out=two", one=PASSES, two=FAILS)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 0
+    assert lines[-2].split()[:3] == ["one", "1", "1"]
+    assert lines[-1].startswith("two          not run: left out, as asked; `make two` runs it (the second)")
