@@ -82,14 +82,22 @@ def users_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository at HEAD, clean: what is not committed is not in it, and tests may commit to it."""
+def clone(common: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository at HEAD, clean: what is not committed is not in it, and tests may commit to it.
+
+    All processes take the same commit, whatever is committed meanwhile.
+    """
     if not (ROOT / ".git").exists():
         pytest.skip("this is no git repository: there is no commit to deploy")
     if subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=ROOT, check=False).returncode:
         warnings.warn("the cluster runs HEAD: what is not committed is not tested", stacklevel=1)
     root = tmp_path_factory.mktemp("clone") / "trainyard"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root)], check=True)
+    head = common / "head"
+    with sharing.once(head) as first:
+        if first:
+            head.write_text(tools.run(["git", "-C", str(root), "rev-parse", "HEAD"]))
+    tools.run(["git", "-C", str(root), "reset", "--quiet", "--hard", head.read_text().strip()])
     return root
 
 
