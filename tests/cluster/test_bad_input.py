@@ -15,7 +15,7 @@ from tests.cluster.release import HelmRefused, Release, namespace, release
 
 pytestmark = pytest.mark.timeout(1500)  # it may be the first of its worker, which waits for the cluster
 
-SAID = 150.0
+SAID = 400.0
 """Seconds until something says what is wrong, with nine installations on two cores at once."""
 WRONG = "not-what-it-should-be"
 ELSEWHERE = {
@@ -212,7 +212,7 @@ def test_helm_test_says_what_is_wrong_where_no_run_can_be_started(
     attempts: Mapping[str, Release], name: str, sentence: str
 ) -> None:
     with pytest.raises(HelmRefused) as failed:
-        attempts[name].helm("test", "--logs", "--timeout=120s")
+        attempts[name].helm("test", "--logs", "--timeout=400s")
 
     assert sentence in str(failed.value)
     assert "Traceback" not in str(failed.value)
@@ -224,7 +224,7 @@ def test_helm_tests_run_says_what_does_not_work(cluster: Platform, undisturbed: 
         for what, (env, _) in NO_RUN.items()
     }
 
-    ended = {what: cluster.wait(run, 240).state for what, run in runs.items()}
+    ended = {what: cluster.wait(run, 480).state for what, run in runs.items()}
 
     assert {what: state.type.value for what, state in ended.items() if state} == dict.fromkeys(NO_RUN, "FAILED")
     for what, (_, sentence) in NO_RUN.items():

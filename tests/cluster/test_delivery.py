@@ -207,7 +207,7 @@ def test_a_run_that_waits_for_its_pod_keeps_the_pair_it_was_submitted_with(deliv
     finally:
         delivery.platform.kubectl("uncordon", delivery.platform.place.node)
 
-    state = delivery.platform.wait(waiting, 120).state
+    state = delivery.platform.wait(waiting, 480).state
 
     assert state
     assert str(state.message).startswith(f"{before[1]} three ")
@@ -220,13 +220,13 @@ def test_a_run_that_is_rescheduled_has_the_old_pair_first_and_then_the_new_one(d
     delivery.deploy()
     before = delivery.pair()
     running = delivery.platform.start(PROBE, {"seconds": 20})
-    pod = delivery.platform.await_pod(running, 90)
+    pod = delivery.platform.await_pod(running, 480)
     after = delivery.push_code("six")
     delivery.deploy()
 
     seen = {pair_of(pod)}
     delivery.platform.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
-    ended = delivery.platform.wait(running, 240)
+    ended = delivery.platform.wait(running, 480)
 
     seen |= delivery.pairs(running)
     assert ended.state
@@ -240,7 +240,7 @@ def test_a_run_that_was_scheduled_before_the_deploy_and_starts_after_it_has_the_
     after = delivery.push_code("seven")
     delivery.deploy()
 
-    ended = delivery.platform.wait(scheduled, 180)
+    ended = delivery.platform.wait(scheduled, 480)
 
     assert ended.state
     assert str(ended.state.message).startswith(f"{after} seven ")

@@ -29,7 +29,7 @@ SMALL = {
     **{part: {"resources": {"requests": {"cpu": "10m"}}} for part in ("prefect", "worker", "mlflow")},
     "jobs": {"cpuRequest": "10m", "memory": "512Mi", "scratch": "512Mi"},
 }
-SAID = 150.0
+SAID = 400.0
 """Seconds until a pod says what is wrong: it waits one minute for a server that does not answer."""
 ELSEWHERE = {
     "minio.enabled": False,

@@ -26,7 +26,7 @@ TOKEN = "hush-nobody-may-read-this"
 PRIVATE = "http://private-git:8080/trainyard.git"
 AWAY = "git://nowhere.trainyard.svc/trainyard.git"
 NEVER = "0" * 40
-TOLD = 150.0
+TOLD = 300.0
 """Seconds within which a run has ended whose code cannot be had: the repository is tried four times."""
 
 
@@ -68,7 +68,7 @@ def test_a_private_repository_gives_its_code_to_who_has_the_token_and_the_token_
     cluster: Platform, private: None
 ) -> None:
     demonstration.publish(cluster.access, cluster.root)
-    run = cluster.wait(ingest(cluster, env={"GIT_REPOSITORY": PRIVATE}), 120)
+    run = cluster.wait(ingest(cluster, env={"GIT_REPOSITORY": PRIVATE}), 480)
 
     seen = {place: text for place, text in visible(cluster, run).items() if text}
     secrets = [TOKEN, *(base64.b64encode(text.encode()).decode() for text in (TOKEN, f"x-access-token:{TOKEN}"))]
@@ -79,7 +79,7 @@ def test_a_private_repository_gives_its_code_to_who_has_the_token_and_the_token_
 
 
 def test_a_private_repository_tells_a_run_without_a_token_what_to_do(cluster: Platform, repository: None) -> None:
-    state, sentence = said(cluster.wait(ingest(cluster, env={"GIT_REPOSITORY": PRIVATE}), 120))
+    state, sentence = said(cluster.wait(ingest(cluster, env={"GIT_REPOSITORY": PRIVATE}), 480))
 
     assert state == "Failed"
     assert "refuses access. Set GIT_TOKEN to a token that may read it" in sentence

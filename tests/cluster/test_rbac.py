@@ -136,8 +136,8 @@ def test_a_right_that_is_given_beside_the_chart_is_found(cluster: Platform) -> N
 
 def test_only_the_worker_holds_a_token_of_the_api_server(cluster: Platform, undisturbed: None) -> None:
     run = cluster.start("smoke/platform")
-    of_run = cluster.await_pod(run, 120)
-    cluster.wait(run, 180)
+    of_run = cluster.await_pod(run, 480)
+    cluster.wait(run, 480)
 
     pods = [*cluster.get("pods"), of_run]
     components = {component(pod) for pod in pods}

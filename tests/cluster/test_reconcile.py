@@ -108,7 +108,7 @@ def again(cluster: Platform, run: FlowRun, seconds: float = 120) -> None:
         while (run := client.read_flow_run(run.id)).state_name == "Crashed":
             assert time.monotonic() < deadline, "it was not run again"
             time.sleep(1)
-    cluster.wait(run, 240)
+    cluster.wait(run, 480)
 
 
 def test_a_run_without_its_job_is_ended_and_a_job_without_its_run_is_deleted(

@@ -133,7 +133,7 @@ def use(made: Release) -> None:
         platform.start("ingest/green-trips", {**given, "source": f"s3://trainyard/examples/tlc/{name}.parquet"})
         for name in ("{month}", "not-there-{month}")
     ]
-    ended = [platform.wait(run, 240).state for run in runs]
+    ended = [platform.wait(run, 480).state for run in runs]
     assert [state.type.value for state in ended if state] == ["COMPLETED", "FAILED"]
 
 
