@@ -1,5 +1,7 @@
 """The boroughs of the TLC's taxi zones (source: the TLC's taxi zone lookup table). 264 and 265 are unknown."""
 
+import polars as pl
+
 AIRPORTS = frozenset({1, 132, 138})
 """Newark, JFK and LaGuardia."""
 
@@ -32,3 +34,17 @@ _BOROUGHS = {
 
 BOROUGH = {int(zone): borough for borough, zones in _BOROUGHS.items() for zone in zones.split()}
 """Zone to borough; zones that are not in it are unknown."""
+
+BY_BOROUGH = tuple(tuple(zone for zone in BOROUGH if BOROUGH[zone] == name) for name in sorted(set(BOROUGH.values())))
+"""The zones of each borough, boroughs in the order of their names."""
+
+
+def known(zone: str) -> pl.Expr:
+    """A zone of that column; null for 264 and 265, which stand for unknown."""
+    return pl.when(pl.col(zone).cast(pl.Int64).is_in(list(BOROUGH))).then(pl.col(zone))
+
+
+def group(zone: str) -> pl.Expr:
+    """The borough of a zone of that column, ``Airport`` for the zones of one, else ``Unknown``."""
+    groups = {**BOROUGH, **dict.fromkeys(AIRPORTS, "Airport")}
+    return pl.col(zone).cast(pl.Int64).replace_strict(groups, default="Unknown", return_dtype=pl.String)

@@ -4,11 +4,8 @@ from itertools import pairwise
 
 import polars as pl
 
-from flows.datasets.taxi_zones import AIRPORTS, BOROUGH
+from flows.datasets import taxi_zones
 from flows.ml.definition import Band, Clock, Encoding, Features, Gate, Group, Limits, Model, Scaled, Slice, Watched
-
-_BOROUGHS = tuple(sorted(set(BOROUGH.values())))
-_ZONES = tuple(tuple(zone for zone in BOROUGH if BOROUGH[zone] == borough) for borough in _BOROUGHS)
 
 # Hours between which traffic is of one kind: night, dawn, morning rush, midday, afternoon rush, evening, late.
 _HOURS = (0, 6, 7, 10, 14, 19, 21, 24)
@@ -36,8 +33,8 @@ def _features() -> Features:
             Band("hour_band", "minute", _HOUR_EDGES),
             Band("distance_band", "distance", _MILES),
             Scaled("hundredths", "distance", 100),
-            Group("pickup_borough", "pickup_zone", _ZONES),
-            Group("dropoff_borough", "dropoff_zone", _ZONES),
+            Group("pickup_borough", "pickup_zone", taxi_zones.BY_BOROUGH),
+            Group("dropoff_borough", "dropoff_zone", taxi_zones.BY_BOROUGH),
         ),
         encodings=(
             Encoding("pickup_duration", ("pickup_zone",)),
@@ -65,12 +62,6 @@ def _banded(column: pl.Expr, edges: tuple[int, ...], unit: str) -> pl.Expr:
     return pl.when(column.is_not_null()).then(label)
 
 
-def _zone_group() -> pl.Expr:
-    """The borough of the pickup, or the airport."""
-    groups = {**BOROUGH, **dict.fromkeys(AIRPORTS, "Airport")}
-    return pl.col("pickup_zone").cast(pl.Int64).replace_strict(groups, default="Unknown", return_dtype=pl.String)
-
-
 def _slices() -> tuple[Slice, ...]:
     """Where a candidate may not be worse.
 
@@ -78,7 +69,7 @@ def _slices() -> tuple[Slice, ...]:
     """
     weekend = pl.col("pickup_at").dt.weekday() >= 6
     return (
-        Slice("zone group", _zone_group(), matters=True, margin=0.5),
+        Slice("zone group", taxi_zones.group("pickup_zone"), matters=True, margin=0.5),
         Slice("hour band", _banded(pl.col("pickup_at").dt.hour(), _HOURS[:-1], "h"), matters=True, margin=0.4),
         Slice("day", pl.when(weekend).then(pl.lit("weekend")).otherwise(pl.lit("weekday")), matters=True, margin=0.3),
         # Shown only: a recorded distance is wrong too often for a refusal to hang on it.
@@ -86,18 +77,13 @@ def _slices() -> tuple[Slice, ...]:
     )
 
 
-def _known(zone: str) -> pl.Expr:
-    """A zone; 264 and 265 stand for unknown."""
-    return pl.when(pl.col(zone).cast(pl.Int64).is_in(list(BOROUGH))).then(pl.col(zone))
-
-
 # Of a training's fingerprint these limits are no part: moving one trains nothing.
 LIMITS = Limits(
     # The figures are in docs/decisions/0026-monitoring.md. Two ordinary months are 0.016 (miles) to 0.035 (zones)
     # apart. A zone of 1.3 % of the trips that closes moves zones by 0.08, a clock an hour off moves hours by 0.09.
     watched=(
-        Watched("pickup zone", _known("pickup_zone"), drift=0.08),
-        Watched("drop-off zone", _known("dropoff_zone"), drift=0.08),
+        Watched("pickup zone", taxi_zones.known("pickup_zone"), drift=0.08),
+        Watched("drop-off zone", taxi_zones.known("dropoff_zone"), drift=0.08),
         Watched("hour of pickup", pl.col("pickup_at").dt.hour(), drift=0.06),
         Watched("distance", pl.when(pl.col("distance") > 0).then(pl.col("distance")), drift=0.06, bins=20),
     ),

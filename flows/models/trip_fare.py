@@ -2,32 +2,19 @@
 
 import polars as pl
 
-from flows.datasets.taxi_zones import AIRPORTS, BOROUGH
+from flows.datasets import taxi_zones
 from flows.ml.definition import Clock, Encoding, Features, Gate, Group, Limits, Model, Scaled, Slice, Watched
 
-_BOROUGHS = tuple(sorted(set(BOROUGH.values())))
-_ZONES = tuple(tuple(zone for zone in BOROUGH if BOROUGH[zone] == borough) for borough in _BOROUGHS)
 _PAIR = ("pickup_zone", "dropoff_zone")
 
-_PICKUP_BOROUGH = (
-    pl.col("pickup_zone")
-    .cast(pl.Int64)
-    .replace_strict({**BOROUGH, **dict.fromkeys(AIRPORTS, "Airport")}, default="Unknown", return_dtype=pl.String)
-)
 _DAY = pl.when(pl.col("pickup_at").dt.weekday() >= 6).then(pl.lit("weekend")).otherwise(pl.lit("weekday"))
-
-
-def _known(zone: str) -> pl.Expr:
-    """A zone; 264 and 265 stand for unknown."""
-    return pl.when(pl.col(zone).cast(pl.Int64).is_in(list(BOROUGH))).then(pl.col(zone))
-
 
 # Of a training's fingerprint these limits are no part: moving one trains nothing.
 LIMITS = Limits(
     # Its inputs are those of trip-duration, and so are their limits (docs/decisions/0026-monitoring.md).
     watched=(
-        Watched("pickup zone", _known("pickup_zone"), drift=0.08),
-        Watched("drop-off zone", _known("dropoff_zone"), drift=0.08),
+        Watched("pickup zone", taxi_zones.known("pickup_zone"), drift=0.08),
+        Watched("drop-off zone", taxi_zones.known("dropoff_zone"), drift=0.08),
         Watched("hour of pickup", pl.col("pickup_at").dt.hour(), drift=0.06),
         Watched("distance", pl.when(pl.col("distance") > 0).then(pl.col("distance")), drift=0.06, bins=20),
     ),
@@ -58,8 +45,8 @@ MODEL = Model(
             Clock("minute", "pickup_at", "minute"),
             Clock("weekday", "pickup_at", "weekday"),
             Scaled("hundredths", "distance", 100),
-            Group("pickup_borough", "pickup_zone", _ZONES),
-            Group("dropoff_borough", "dropoff_zone", _ZONES),
+            Group("pickup_borough", "pickup_zone", taxi_zones.BY_BOROUGH),
+            Group("dropoff_borough", "dropoff_zone", taxi_zones.BY_BOROUGH),
         ),
         encodings=(
             Encoding("pickup_fare", ("pickup_zone",)),
@@ -86,7 +73,7 @@ MODEL = Model(
     naive=(_PAIR, ("pickup_zone",)),
     # A margin is about a tenth of the error there.
     slices=(
-        Slice("zone group", _PICKUP_BOROUGH, matters=True, margin=0.5),
+        Slice("zone group", taxi_zones.group("pickup_zone"), matters=True, margin=0.5),
         Slice("day", _DAY, matters=True, margin=0.3),
     ),
     # Eight cents, a sixtieth of the error; rows and age for the reasons of trip-duration.
