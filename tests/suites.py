@@ -93,18 +93,17 @@ def main() -> int:
     """Run the suites named, all when none is; print their counts; exit status 1 when any did not pass."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all when none is named")
-    parser.add_argument("--leave-out", default="", metavar="SUITE", help="one not to run where all would")
+    parser.add_argument("--leave-out", action="append", default=[], metavar="SUITE", help="not to be run")
     parser.add_argument("--strict", action="store_true", help="a test that cannot run here fails its suite")
     known, options = parser.parse_known_args()
-    left_out = {known.leave_out} - {""}
-    if unknown := {*known.suites, *left_out} - set(SUITES):
+    if unknown := {*known.suites, *known.leave_out} - set(SUITES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
-    outcomes = [run(suite, options) for suite in known.suites or SUITES if suite not in left_out]
+    outcomes = [run(suite, options) for suite in known.suites or SUITES if suite not in known.leave_out]
     print(f"\n{'suite':12} {'tests':>6} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
     for o in outcomes:
         counts = f"{o.tests:6} {o.tests - o.failed - o.skipped:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}"
         print(f"{o.suite:12} {counts}  {o.note(known.strict)}")
-    for suite in left_out:
+    for suite in known.leave_out:
         print(f"{suite:12} not run: left out, as asked; `make {suite}` runs it ({SUITES[suite]})")
     return 0 if all(outcome.ok(known.strict) for outcome in outcomes) else 1
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -24,7 +24,6 @@ from ops.kind.cluster import Cluster
 from ops.kind.deploy import deploy
 from ops.kind.up import up
 from tests.cluster import faults, lanes, scenarios, sharing
-from tests.cluster import registry as registries
 from tests.cluster.faults import Again, How
 from tests.cluster.platform import TRAP, Platform, keep_evidence, steps
 from tests.integration.servers import at
@@ -167,14 +166,6 @@ def undisturbed(cluster: Platform) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def registry(cluster: Platform) -> Iterator[Callable[[], str]]:
-    """A registry with the image of the flow runs, begun by the first who asks; gives its address once all is there."""
-    with faults.at_once({"registry": partial(registries.make, cluster)}) as found:
-        yield partial(found, "registry")
-    registries.remove(cluster)
-
-
-@pytest.fixture(scope="session")
 def lab(
     cluster: Platform, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
 ) -> Iterator[faults.Lab]:
@@ -193,7 +184,7 @@ def lab(
 
 @pytest.fixture(scope="session")
 def never_started(lab: faults.Lab) -> Iterator[How]:
-    """Runs whose pods never start. They wait for minutes, so they begin with the session."""
+    """Runs whose pods never start. They wait for minutes, so they begin before all other faults."""
     with faults.begun(lab, scenarios.NEVER_STARTED) as found:
         yield found
 

@@ -19,6 +19,7 @@ from ops import images
 from ops.deploy import POOL, deploying, records
 from ops.kind import access
 from ops.kind.tools import run
+from tests.cluster import registry
 from tests.cluster.platform import Platform
 
 pytestmark = pytest.mark.timeout(900)
@@ -134,13 +135,14 @@ def pair_of(pod: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def delivery(cluster: Platform, registry: Callable[[], str]) -> Iterator[Delivery]:
+def delivery(cluster: Platform) -> Iterator[Delivery]:
     """The clone is put back afterwards, and deployed as it was."""
     commit = cluster.git("rev-parse", "HEAD").strip()
-    yield Delivery(cluster, registry())
+    yield Delivery(cluster, registry.make(cluster))
     cluster.git("reset", "--quiet", "--hard", commit)
     cluster.git("clean", "--quiet", "--force", "-d")
     cluster.deploy()
+    registry.remove(cluster)
 
 
 def test_a_commit_alone_is_deployed_and_builds_nothing(delivery: Delivery, say: Callable[[str], None]) -> None:

@@ -1,7 +1,6 @@
 """The CronJob that reconciles, started by hand: what it finds of runs and Jobs on a real cluster."""
 
 import json
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Pending, Running
 
 from ops.kind.tools import CommandFailed
-from tests.cluster.pages import DOCS, blocks
+from tests.cluster.pages import DOCS, blocks, script
 from tests.cluster.platform import Platform
 
 pytestmark = pytest.mark.timeout(900)
@@ -145,10 +144,9 @@ def test_it_works_while_the_worker_is_away_and_deletes_nothing_while_prefect_is(
 def test_the_runbook_starts_it_by_hand(cluster: Platform) -> None:
     (block,) = blocks("", DOCS / "runbooks" / "run-stuck.md")
 
-    done = subprocess.run(["bash", "-euc", block], env=cluster.place.env(), capture_output=True, text=True, check=False)
+    printed = script(cluster.root, block, cluster.place.env())
 
-    assert done.returncode == 0, done.stderr
-    assert "by the code of deploy" in done.stdout
+    assert "by the code of deploy" in printed
     assert "reconcile-now" not in jobs(cluster)
 
 

@@ -33,6 +33,16 @@ def shell(clone: Clone, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=clone.root, env={**env, "PATH": path}, capture_output=True, text=True)
 
 
+def typed(clone: Clone, page: str, begins: str, names: dict[str, str]) -> str:
+    """What the page's one block of commands that begins so prints, with this platform's names in place of its own."""
+    [block] = re.findall(rf"```\n({begins} .*?)```", (DOCS / page).read_text(), re.DOTALL)
+    for name, own in names.items():
+        block = block.replace(name, own)
+    done = shell(clone, block)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def drive(clone: Clone) -> subprocess.CompletedProcess[str]:
     """What `make scenario` does once the demo is through, here on the platform that there is."""
     return shell(clone, "python -m ops.scenario --published .trainyard/published --logs .trainyard/log/worker.log")
@@ -81,23 +91,15 @@ def test_a_platform_on_which_it_cannot_begin_is_told_so_in_a_sentence(clone: Clo
 
 
 def test_what_was_rolled_back_comes_back_by_the_command_of_the_page(clone: Clone, told: str) -> None:
-    text = (DOCS / "operators-day.md").read_text()
-    [block] = re.findall(r"```\n(eval .*?)```", text, re.DOTALL)
+    printed = typed(clone, "operators-day.md", "eval", {" PLACE=scenario": ""})
 
-    done = shell(clone, block.replace(" PLACE=scenario", ""))
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Promoted: version 2 is in service instead of version 1, by Ada: " in done.stdout
+    assert "Promoted: version 2 is in service instead of version 1, by Ada: " in printed
 
 
 def test_the_command_for_months_that_are_missing_looks_and_writes_nothing(clone: Clone, told: str) -> None:
-    text = (DOCS / "runbooks/month-missing.md").read_text()
-    [command] = re.findall(r"```\n(prefect .*?)```", text, re.DOTALL)
+    printed = typed(clone, "runbooks/month-missing.md", "prefect", {"green-trips": "green-trips-local"})
 
-    done = shell(clone, command.replace("green-trips", "green-trips-local"))
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "finished successfully in 'Dry run'" in done.stdout
+    assert "finished successfully in 'Dry run'" in printed
 
 
 def test_a_reconcile_by_hand_finds_nothing_after_it(clone: Clone, told: str) -> None:
