@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Pending, Running
+from prefect.states import Cancelled, Pending, Running
 
 from ops.kind.tools import CommandFailed
 from tests.cluster.pages import DOCS, blocks, script
@@ -50,8 +50,8 @@ def ended(cluster: Platform, name: str, seconds: float = 240) -> bool:
 
 
 @pytest.fixture
-def lost_run(cluster: Platform) -> FlowRun:
-    """A run that Prefect takes to be Running, and that never had a Job."""
+def lost_run(cluster: Platform) -> Iterator[FlowRun]:
+    """A run that Prefect takes to be Running, and that never had a Job. A test that leaves it so ends it."""
     with cluster.client() as client:
         client.update_work_pool("kubernetes", pause())
         try:
@@ -60,7 +60,10 @@ def lost_run(cluster: Platform) -> FlowRun:
             client.set_flow_run_state(run.id, Running())
         finally:
             client.update_work_pool("kubernetes", pause(False))
-        return client.read_flow_run(run.id)
+        yield client.read_flow_run(run.id)
+        state = client.read_flow_run(run.id).state
+        if state and not state.is_final():
+            client.set_flow_run_state(run.id, Cancelled(), force=True)
 
 
 def pause(paused: bool = True) -> WorkPoolUpdate:
