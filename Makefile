@@ -40,6 +40,10 @@ rollback: install ## Put the version TO of MODEL, or else the one before, in ser
 reconcile: install ## Say what crashes left behind on the local platform; REPAIR=1 repairs it
 	@$(PYTHON) -m ops reconcile $(if $(REPAIR),--repair)
 
+.PHONY: reproduce
+reproduce: install ## Train VERSION of MODEL anew from its record alone, with THREADS, and compare the bytes
+	@$(PYTHON) -m ops reproduce --version "$(VERSION)" $(if $(MODEL),--model "$(MODEL)") $(if $(THREADS),--threads "$(THREADS)")
+
 .PHONY: kind-up
 kind-up: install ## Make a kind cluster with the whole platform on it, or repair and upgrade the one there is
 	@$(PYTHON) -m ops.kind up

@@ -77,12 +77,14 @@ def _run(place: Place, console: Console, *modules: tuple[str, ...]) -> int:
     return 0
 
 
-def _reconcile(repair: bool) -> int:
+def _command(*module: str) -> int:
+    """Run a module on the platform that is there, in its environment; its help needs none."""
     ports = here().ports()
+    if {"-h", "--help"} & {*module}:
+        return subprocess.call([sys.executable, "-m", *module], cwd=here().root)
     if ports is None:
         raise platform.PlatformError("the platform has never been started here: make start")
-    command = [sys.executable, "-m", "flows.reconciling", *(["--repair"] if repair else [])]
-    return subprocess.call(command, env=environment(here(), ports), cwd=here().root)
+    return subprocess.call([sys.executable, "-m", *module], env=environment(here(), ports), cwd=here().root)
 
 
 VERBS = {
@@ -93,6 +95,11 @@ VERBS = {
     "demo": (_demo, "start the local platform and run the main job on the three months of examples/tlc"),
     "scenario": (_scenario, "the same on a platform of its own, begun anew, and then a bad month"),
 }
+COMMANDS = {
+    "reconcile": ("flows.reconciling", "say what crashes left behind on the local platform"),
+    "reproduce": ("ops.reproduce", "train a version of the local platform anew from its record, and compare bytes"),
+}
+"""Modules that a verb runs in the platform's environment, with all that is given behind it."""
 GOES_ON = "`make demo` goes on from here, `make stop` ends what runs."
 AFTER = {"scenario": "`make scenario` begins anew, `make stop PLACE=scenario` ends what runs."}
 """What an interrupt is told with: what to do then."""
@@ -104,12 +111,14 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, (_, text) in VERBS.items():
         verbs.add_parser(name, help=text, description=text)
-    text = "say what crashes left behind on the local platform"
-    verbs.add_parser("reconcile", help=text, description=text).add_argument("--repair", action="store_true")
+    for name, (_, text) in COMMANDS.items():
+        verbs.add_parser(name, help=text, add_help=False, prefix_chars="\0").add_argument("arguments", nargs="*")
     given = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     try:
-        return _reconcile(given.repair) if given.verb == "reconcile" else VERBS[given.verb][0](console)
+        if given.verb in COMMANDS:
+            return _command(COMMANDS[given.verb][0], *given.arguments)
+        return VERBS[given.verb][0](console)
     except platform.PlatformError as error:
         sys.stderr.write(f"trainyard: {error}\n")
         return 1

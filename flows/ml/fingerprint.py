@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from flows.ml.definition import Model
 
@@ -81,20 +82,23 @@ def model_file(model: Model) -> str:
 
 
 def training(model: Model, snapshot: Snapshot) -> str:
-    """The fingerprint of a training: files it uses, parameters, seed, locked packages, snapshot.
+    """The fingerprint of a training."""
+    return digest_of(material(model, snapshot))
+
+
+def material(model: Model, snapshot: Snapshot) -> dict[str, Any]:
+    """What a training depends on: files it uses, parameters, seed, locked packages, snapshot, most by their digests.
 
     Neither the commit nor the number of threads is part of it: a change of the README trains nothing.
     """
-    return digest_of(
-        {
-            "files": dict(file_digests((*TRAINING_SOURCES, model_file(model), "datasets/taxi_zones.py"))),
-            "parameters": dict(model.parameters),
-            "rounds": model.rounds,
-            "seed": model.seed,
-            "packages": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
-            "snapshot": snapshot.digest,
-        }
-    )
+    return {
+        "files": dict(file_digests((*TRAINING_SOURCES, model_file(model), "datasets/taxi_zones.py"))),
+        "parameters": dict(model.parameters),
+        "rounds": model.rounds,
+        "seed": model.seed,
+        "packages": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
+        "snapshot": snapshot.digest,
+    }
 
 
 def decision(model: Model, training: str, champion: tuple[int, str] | None) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flows.ml import candidate as staging
-from flows.ml import judging, ledger, promotion, report
+from flows.ml import judging, ledger, promotion, report, training_record
 from flows.ml.candidate import Candidate
 from flows.ml.definition import Model, Verdict
 from flows.ml.errors import TrainyardError
@@ -53,7 +53,11 @@ def register(
     for name, path in paths.items():
         path.write_bytes(staging.read(lake, candidate, name))
     card = report.decision_card(model, judged.snapshot, judged.verdict, judged.champion, {})
-    reports = {"decision.md": card.encode(), "errors.png": judging.plot(lake, model.name, judged.decision)}
+    reports = {
+        "decision.md": card.encode(),
+        "errors.png": judging.plot(lake, model.name, judged.decision),
+        training_record.NAME: training_record.to_json(training_record.take(model, judged.snapshot, candidate)),
+    }
     record = Record(
         model=model.name,
         fingerprint=candidate.fingerprint,

@@ -180,6 +180,17 @@ class Registry:
             uri = f"models:/{version.model}/{version.number}"
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
 
+    def fetch(self, version: Version, report: str, folder: Path) -> Path:
+        """Fetch one of the reports of a version's run into ``folder``. Raises VersionMissing where it has none."""
+        from mlflow.artifacts import download_artifacts
+
+        with _named(self.uri):
+            path = f"report/{report}"
+            if path not in {file.path for file in self._client.list_artifacts(version.run_id, "report")}:
+                raise VersionMissing(f"The run of version {version.number} of {version.model} has no {path}.")
+            uri = f"runs:/{version.run_id}/{path}"
+            return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
+
     def register(self, record: Record) -> Version:
         """The version of a fingerprint: the one there is, brought up to the newest decision, else a new one.
 

@@ -54,9 +54,7 @@ def read(lake: Lake, dataset: str, parts: Sequence[Part], folder: Path, columns:
     Raises ``DigestMismatch`` where an object is not the one the snapshot fixed, ``WindowError`` where a month was
     landed before its dataset had one of the columns.
     """
-    paths = [folder / f"{part.month}-{part.address[:12]}.parquet" for part in parts]
-    for part, path in zip(parts, paths, strict=True):
-        lake.download(f"raw/{dataset}/{part.month}/{part.address}/data.parquet", path, sha256=part.address)
+    paths = fetch(lake, dataset, parts, folder)
     absent = [set(columns) - set(pl.read_parquet_schema(path)) for path in paths]
     if any(absent):
         older = ", ".join(part.month for part, lacks in zip(parts, absent, strict=True) if lacks)
@@ -65,3 +63,11 @@ def read(lake: Lake, dataset: str, parts: Sequence[Part], folder: Path, columns:
             "run ingest for each of them again."
         )
     return pl.concat([pl.scan_parquet(path).select(columns) for path in paths])
+
+
+def fetch(lake: Lake, dataset: str, parts: Sequence[Part], folder: Path) -> list[Path]:
+    """The files of months, in their order, fetched to ``folder``. Raises ``ObjectMissing``, ``DigestMismatch``."""
+    paths = [folder / f"{part.month}-{part.address[:12]}.parquet" for part in parts]
+    for part, path in zip(parts, paths, strict=True):
+        lake.download(f"raw/{dataset}/{part.month}/{part.address}/data.parquet", path, sha256=part.address)
+    return paths

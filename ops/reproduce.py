@@ -1,0 +1,183 @@
+"""``make reproduce``: a version trained anew from its record alone, and its bytes compared with those that are kept.
+
+Code, packages and months are those of the record: the code is unpacked into a folder of its own, the lock installed
+into an environment of its own under ``.trainyard/reproduce``, the months are fetched by their digests.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+from flows.ml import registration, training_record
+from flows.ml import snapshot as snapshots
+from flows.ml.errors import TrainyardError
+from flows.ml.lake import Lake
+from flows.ml.registration import ARTIFACTS
+from flows.ml.registry import Registry, Version, VersionMissing
+from flows.ml.training_record import TrainingRecord
+from flows.resources import attach
+from ops import record_trial
+from ops.command import last_line, say, says_errors
+from ops.environment import here
+
+
+class NotReproduced(TrainyardError):
+    """A training could not be done again: its packages do not install any more, or its code ends on an error."""
+
+
+@says_errors
+def main() -> int:
+    """Print what came of each file; exit status 1 where one differs or the training could not be done again."""
+    parser = argparse.ArgumentParser(prog="python -m ops.reproduce", description=__doc__)
+    parser.add_argument("--model", default="trip-duration", help="the model (default: %(default)s)")
+    parser.add_argument("--version", required=True, type=_number, help="the number of its version in MLflow")
+    parser.add_argument("--threads", type=int, help="processors to train with (default: those there are)")
+    given = parser.parse_args()
+    opened = attach()
+    opened.lake.check()
+    opened.registry.check()
+    version = registration.promotable(opened.registry, given.model, given.version)
+    with tempfile.TemporaryDirectory(prefix="trainyard-", dir=opened.settings.scratch) as folder:
+        record = read(opened.registry, version, Path(folder))
+        say(f"version {version.number} of {record.model}: {record.rows:,} rows of {record.snapshot.span}")
+        python = environment(record.lock, here().folder("reproduce"))
+        stored = stored_files(opened.registry, version, Path(folder))
+        made = retrain(opened.lake, record, python, given.threads or opened.settings.threads, Path(folder))
+    differences = compare(record, stored, made)
+    for name in record.files:
+        print(f"{name:14} {len(made.get(name, b'')):>11,} bytes  {differences.get(name, 'the same')}")
+    if not differences:
+        print(f"Reproduced: all {len(record.files)} files of version {version.number} are the same, byte for byte.")
+        return 0
+    print(f"NOT reproduced: {', '.join(differences)}. {elsewhere(record)}")
+    return 1
+
+
+def read(registry: Registry, version: Version, folder: Path) -> TrainingRecord:
+    """The record of a version. Raises ``NotReproduced`` where it has none, ``RecordUnusable``."""
+    try:
+        kept = registry.fetch(version, training_record.NAME, folder).read_bytes()
+    except VersionMissing as error:
+        raise NotReproduced(
+            f"version {version.number} of {version.model} has no record: it was registered before there were any, or "
+            f"somebody removed it. Its commit is {version.tags.get('git_sha', 'unknown')}: run retrain there, on the "
+            "months in its tag snapshot."
+        ) from error
+    return training_record.from_json(kept, version.fingerprint)
+
+
+def environment(lock: str, folder: Path) -> Path:
+    """The Python of an environment that holds the packages of ``lock``, made under ``folder`` where it is not there.
+
+    Raises ``NotReproduced`` where they do not install.
+    """
+    home = folder / _digest(lock.encode())[:16]
+    python, whole = home / "bin" / "python", home / "whole"
+    if whole.exists():
+        return python
+    say(f"installing the {lock.count('==')} packages of its lock; once for each lock")
+    venv.create(home, clear=True, with_pip=True, symlinks=True)
+    packages = home / "requirements.txt"
+    packages.write_text(lock)
+    install = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
+    done = subprocess.run([*install, "-r", str(packages)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        shutil.rmtree(home)
+        raise NotReproduced(
+            f"the locked packages of the record do not install ({last_line(done.stderr, done.stdout)}). Where the "
+            "index does not have them any more, name one that does; where this Python is too new for them, take an "
+            "older one."
+        )
+    whole.touch()
+    return python
+
+
+def stored_files(registry: Registry, version: Version, folder: Path) -> dict[str, bytes]:
+    """The files of the stored model by the names that the training gave them."""
+    model = registry.download(version, folder / "stored") / "artifacts"
+    return {name: path.read_bytes() for name in ARTIFACTS.values() for path in model.rglob(name)}
+
+
+def retrain(lake: Lake, record: TrainingRecord, python: Path, threads: int, folder: Path) -> dict[str, bytes]:
+    """Train by the record; what it left, by file name. Raises ``NotReproduced`` and the lake's errors."""
+    months, code, out = (folder / name for name in ("months", "code", "out"))
+    for each in (months, code, out):
+        each.mkdir()
+    files = snapshots.fetch(lake, record.snapshot.dataset, record.snapshot.train, months)
+    training_record.unpack(record, code)
+    given = (
+        "--model",
+        record.model,
+        "--columns",
+        ",".join(record.columns),
+        "--threads",
+        str(threads),
+        "--out",
+        str(out),
+    )
+    say(f"training with {threads} thread{'s' if threads > 1 else ''}")
+    done = subprocess.run(
+        [str(python), "-P", record_trial.__file__, *given, *map(str, files)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(code), "OMP_WAIT_POLICY": "PASSIVE"},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise NotReproduced(f"the training of the record ended on an error: {last_line(done.stderr)}")
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def compare(record: TrainingRecord, stored: Mapping[str, bytes], made: Mapping[str, bytes]) -> dict[str, str]:
+    """How files differ, by name: what was made, and what MLflow stores, from the digests of the record."""
+    found = {}
+    for name in sorted(record.files.keys() | made.keys()):
+        wanted, said = record.files.get(name), []
+        if name in stored and _digest(stored[name]) != wanted:
+            said.append("what MLflow stores is not what the training left")
+        if name not in made:
+            said.append("it was not made")
+        elif _digest(made[name]) != wanted:
+            said.append("it was made otherwise" + _first(stored.get(name), made[name]))
+        if said:
+            found[name] = f"DIFFERS: {'; '.join(said)}"
+    return found
+
+
+def elsewhere(record: TrainingRecord) -> str:
+    """What was different between then and now, beside what a record fixes."""
+    then, now = (record.python, record.machine), training_record.here()
+    if then == now:
+        return f"Python {now[0]} on {now[1]} then and now."
+    return f"Then it was Python {then[0]} on {then[1]}, now it is Python {now[0]} on {now[1]}."
+
+
+def _first(before: bytes | None, after: bytes) -> str:
+    """Where bytes part from those stored."""
+    if before is None or before == after:
+        return ""
+    same = next((n for n, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), None)
+    at = min(len(before), len(after)) if same is None else same
+    return f", from byte {at:,} of the {len(before):,} stored"
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: make reproduce VERSION=2 says which version")
+    return int(text)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
