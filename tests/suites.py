@@ -3,10 +3,11 @@
 import argparse
 import subprocess
 import sys
+import textwrap
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +43,8 @@ class Outcome:
     skipped: int
     seconds: float
     status: int
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """The tests that failed, and what each said."""
 
     def ok(self, strict: bool) -> bool:
         """A suite passes when pytest says so and it has tests; with ``strict``, when all of them ran.
@@ -86,7 +89,19 @@ def _outcome(suite: str, report: Path, seconds: float, status: int) -> Outcome:
     found = ET.parse(report).getroot().find("testsuite")
     assert found is not None
     tests, failures, errors, skipped = (int(found.get(name, 0)) for name in ("tests", "failures", "errors", "skipped"))
-    return Outcome(suite, tests, failures + errors, skipped, seconds, status)
+    broken = {_address(case): _said(end) for case in found for end in case if end.tag in ("failure", "error")}
+    return Outcome(suite, tests, failures + errors, skipped, seconds, status, broken)
+
+
+def _address(case: ET.Element) -> str:
+    """A test as pytest takes it on its command line; a module that does not load has only its name."""
+    module = case.get("classname", "").replace(".", "/")
+    return f"{module}.py::{case.get('name')}" if module else case.get("name", "")
+
+
+def _said(end: ET.Element) -> str:
+    """The first line of what a test said as it failed, not all of a long one."""
+    return textwrap.shorten(end.get("message", "").partition("\n")[0], 200)
 
 
 def main() -> int:
@@ -99,6 +114,8 @@ def main() -> int:
     if unknown := {*known.suites, *known.leave_out} - set(SUITES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
     outcomes = [run(suite, options) for suite in known.suites or SUITES if suite not in known.leave_out]
+    for test, said in (each for outcome in outcomes for each in outcome.broken.items()):
+        print(f"FAILED {test}  {said}")
     print(f"\n{'suite':12} {'tests':>6} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
     for o in outcomes:
         counts = f"{o.tests:6} {o.tests - o.failed - o.skipped:7} {o.failed:7} {o.skipped:8} {o.seconds:8.1f}"

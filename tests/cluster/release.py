@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +29,8 @@ SMALL: Mapping[str, Any] = {
 }
 """Two installations fit on a node of two cores."""
 SERVERS = {"prefect": 4200, "mlflow": 5000, "minio": 9000}
+AGAIN = ("bash", "-c", 'until "$@"; do sleep 0.2; done', "again")
+"""kubectl forwards a port until the pod once refuses a connection, and ends."""
 READY = 400.0
 """Seconds an installation may take to be ready, on two busy cores."""
 
@@ -127,6 +131,7 @@ class Release:
             "MLFLOW_TRACKING_PASSWORD": login[1]["password"],
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['minio']}",
             **self.secret(lake or f"{self.name}-lake"),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
         }
         platform = self.platform
         with self.forwarded(), at({**platform.access.environment(platform.place, platform.root), **own}):
@@ -138,12 +143,13 @@ class Release:
         there = {service["metadata"]["name"] for service in self.get("services")}
         place = self.platform.place
         where = ("--kubeconfig", str(place.kubeconfig), "--namespace", self.namespace)
+        forward = ("kubectl", "port-forward", *where)
         ways = [
             subprocess.Popen(
-                ["kubectl", "port-forward", f"service/{self.name}-{name}", f"{self.ports[name]}:{port}", *where],
+                [*AGAIN, *forward, f"service/{self.name}-{name}", f"{self.ports[name]}:{port}"],
                 env=place.env(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
             for name, port in SERVERS.items()
             if f"{self.name}-{name}" in there
@@ -154,7 +160,7 @@ class Release:
             yield
         finally:
             for way in ways:
-                way.terminate()
+                os.killpg(way.pid, signal.SIGTERM)
                 way.wait()
 
     def _await_answer(self, name: str) -> None:

@@ -54,15 +54,20 @@ def of(warm: Warm, env: Mapping[str, str], flow: str, **parameters: Any) -> list
 def moments(made: Sequence[str]) -> Iterator[Moment]:
     """Every moment at which a run that makes these calls may be killed, as the servers can tell them apart.
 
-    Those are before the first call, and before and after each that changes anything: calls that only read leave all as
-    it was. With EVERY_CALL=1 in the environment, before each of those as well.
+    Those are before the first call, before each that changes anything, and after the last of these: one that only reads
+    leaves all as it was, and so does the time between two. With EVERY_CALL=1 in the environment, before every call and
+    after every change.
     """
+    every, changes = bool(os.environ.get("EVERY_CALL")), [n for n, what in enumerate(made, 1) if _changes(what)]
     for number, what in enumerate(made, start=1):
-        writes = what.split()[1] not in READS
-        if writes or number == 1 or os.environ.get("EVERY_CALL"):
+        if every or number == 1 or _changes(what):
             yield Moment(number, False, what)
-        if writes:
+        if _changes(what) and (every or number == changes[-1]):
             yield Moment(number, True, what)
+
+
+def _changes(what: str) -> bool:
+    return what.split()[1] not in READS
 
 
 def leaving(

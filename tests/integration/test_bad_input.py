@@ -79,7 +79,7 @@ def test_a_text_that_is_no_month_is_refused_by_name(home: Home, month: str) -> N
 
 @pytest.mark.parametrize("flow", [retrain, monthly])
 def test_an_unknown_model_is_refused_with_the_ones_there_are(home: Home, flow: Any) -> None:
-    state = run(flow, model="trip-fare")
+    state = run(flow, model="trip-tip")
 
     assert_refused(home, state, "model.*'trip-duration'")
 

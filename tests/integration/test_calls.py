@@ -41,11 +41,14 @@ def test_a_run_is_killed_before_a_call_or_after_it(home: Home, warm: Warm, after
 
 
 def test_moments_are_those_that_the_servers_can_tell_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = ["S3 GET /a", "S3 HEAD /b", "S3 PUT /b", "S3 GET /b"]
+    made = ["S3 GET /a", "S3 HEAD /b", "S3 PUT /b", "S3 GET /b", "S3 DELETE /a", "S3 GET /a"]
 
     some = [(moment.call, moment.after) for moment in calls.moments(made)]
     monkeypatch.setenv("EVERY_CALL", "1")
     every = [(moment.call, moment.after) for moment in calls.moments(made)]
 
-    assert some == [(1, False), (3, False), (3, True)]
-    assert every == [(1, False), (2, False), (3, False), (3, True), (4, False)]
+    assert some == [(1, False), (3, False), (5, False), (5, True)]
+    assert every == [
+        *((1, False), (2, False), (3, False), (3, True)),
+        *((4, False), (5, False), (5, True), (6, False)),
+    ]

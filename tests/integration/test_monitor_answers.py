@@ -90,11 +90,11 @@ def test_an_answer_killed_again_and_again_further_on_leads_to_one_retrain(alarmi
     number = 0
 
     # A run that is killed later each time, until none is: what each one finds is what all before it left.
-    while calls.kill(warm, alarming.env, calls.Moment(number := number + 7, after=True), "monitor", model=MODEL):
+    while calls.kill(warm, alarming.env, calls.Moment(number := number + 11, after=True), "monitor", model=MODEL):
         assert len(alarming.outcome()["versions"]) <= 2
     again = run(monitor, model=MODEL, month=MONTH)
 
-    assert number > 30
+    assert number > 40
     assert again.name == "Alarm"
     assert set(alarming.outcome()["versions"]) == {1, 2}
     assert list(markers(alarming)) == ["drift.json"]

@@ -225,7 +225,7 @@ BAD: dict[str, dict[str, str]] = {
     "no version": {"version": "0"},
     "a word": {"version": "newest"},
     "the schedule": {"operator": "retrain"},
-    "no such model": {"model": "trip-fare"},
+    "no such model": {"model": "trip-tip"},
 }
 
 

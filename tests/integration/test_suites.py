@@ -58,6 +58,16 @@ def test_a_suite_that_does_not_pass_is_marked_and_counted(root, monkeypatch, cap
     assert line[-1] == "FAILED"
 
 
+def test_what_failed_stands_with_what_it_said_before_the_counts(root, monkeypatch, capsys) -> None:
+    run(root, monkeypatch, one=FAILS.replace("False", "False, 'no server\\nand more'"), two=BROKEN)
+
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAILED ")]
+    assert len(said) == 2
+    assert said[0].startswith("FAILED tests/one/test_it.py::test_it  AssertionError: no server")
+    assert "and more" not in said[0]
+    assert said[1].startswith("FAILED tests.two.test_it  ")
+
+
 def test_a_suite_that_cannot_run_at_all_is_named_with_its_reason_and_fails_only_a_strict_run(
     root, monkeypatch, capfd
 ) -> None:
