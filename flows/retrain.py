@@ -128,7 +128,7 @@ def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
     tell = progress(f"train {model} on {snapshot.span}")
     with scratch(resources.settings) as folder:
         found = snapshots.read(resources.lake, snapshot.dataset, snapshot.train, folder, judging.columns(definition))
-        trained = training.train(found.collect(), definition, resources.settings.threads, tell)
+        trained = training.train(found, definition, resources.settings.threads, tell, folder)
     get_run_logger().info("trained on %s rows of %s", f"{trained.rows:,}", snapshot.span)
     return staging.stage(resources.lake, model, fingerprint, trained.rows, trained.files())
 

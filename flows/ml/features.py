@@ -197,7 +197,8 @@ def fit(rows: pl.DataFrame, target: Integers, features: Features) -> Fitted:
     A fold is a set of calendar days: trips of one day share its traffic, and a trip that was recorded twice has its
     twin in its own fold. Raises ValueError where sums could not be kept exactly.
     """
-    summed = [_summed(rows, target, encoding, features) for encoding in features.encodings]
+    shapes = _shapes(rows, features)
+    summed = list(zip(shapes, _summed(rows, target, features, shapes), strict=True))
     merged = tuple(_table(shape, sums.sum(axis=2, keepdims=True), rows.height) for shape, sums in summed)
     others = tuple(_table(shape, sums.sum(axis=2, keepdims=True) - sums, rows.height) for shape, sums in summed)
     held_out = tuple(replace(other, mass=table.mass) for other, table in zip(others, merged, strict=True))
@@ -210,32 +211,34 @@ def fit_transform(rows: pl.DataFrame, target: Integers, features: Features) -> t
     return fitted.encoder, fitted.transform(rows)
 
 
-def _summed(
-    rows: pl.DataFrame, target: Integers, encoding: Encoding, features: Features
-) -> tuple[tuple[int, ...], Floats]:
-    """The shape of an encoding's keys and its sums and weights, [2, cells, folds]."""
-    shape = _shape(rows, encoding, features)
-    sums = np.zeros((2, int(np.prod(shape)) + 1, features.folds))
+def _shapes(rows: pl.DataFrame, features: Features) -> list[tuple[int, ...]]:
+    """The number of codes of each key, from 0 to the largest, for each encoding."""
+    sizes = dict.fromkeys((key for encoding in features.encodings for key in encoding.keys), 1)
     for start in range(0, rows.height, BATCH):
         columns = _Columns(rows.slice(start, BATCH), features)
-        at = columns.cells(encoding.keys, shape) * features.folds + columns.folds()
-        value = columns.codes(encoding.value) if encoding.value else target[start : start + BATCH]
-        for total, values in zip(sums, (value, columns.codes(encoding.per) if encoding.per else None), strict=True):
-            total += np.bincount(at, values, minlength=total.size).reshape(total.shape)
-    if np.abs(sums).sum(axis=(1, 2)).max() >= LARGEST_SUM:
-        raise ValueError(f"The sums of encoding {encoding.name} are too large to be exact: take a larger unit.")
-    return shape, sums
+        sizes = {key: max(size, int(columns.codes(key).max()) + 1) for key, size in sizes.items()}
+    shapes = [tuple(sizes[key] for key in encoding.keys) for encoding in features.encodings]
+    for encoding, shape in zip(features.encodings, shapes, strict=True):
+        if math.prod(shape) > LARGEST_TABLE:
+            raise ValueError(f"Encoding {encoding.name} has too many groups {list(shape)}: leave out a key or band it.")
+    return shapes
 
 
-def _shape(rows: pl.DataFrame, encoding: Encoding, features: Features) -> tuple[int, ...]:
-    """The number of codes of each key, from 0 to the largest."""
-    shape = [1] * len(encoding.keys)
+def _summed(rows: pl.DataFrame, target: Integers, features: Features, shapes: list[tuple[int, ...]]) -> list[Floats]:
+    """The sums and weights of each encoding, [2, cells, folds]."""
+    found = [np.zeros((2, math.prod(shape) + 1, features.folds)) for shape in shapes]
     for start in range(0, rows.height, BATCH):
         columns = _Columns(rows.slice(start, BATCH), features)
-        shape = [max(size, int(columns.codes(key).max()) + 1) for size, key in zip(shape, encoding.keys, strict=True)]
-    if math.prod(shape) > LARGEST_TABLE:
-        raise ValueError(f"Encoding {encoding.name} has too many groups {shape}: leave out a key or band it.")
-    return tuple(shape)
+        folds = columns.folds()
+        for encoding, shape, sums in zip(features.encodings, shapes, found, strict=True):
+            at = columns.cells(encoding.keys, shape) * features.folds + folds
+            value = columns.codes(encoding.value) if encoding.value else target[start : start + BATCH]
+            for total, values in zip(sums, (value, columns.codes(encoding.per) if encoding.per else None), strict=True):
+                total += np.bincount(at, values, minlength=total.size).reshape(total.shape)
+    for encoding, sums in zip(features.encodings, found, strict=True):
+        if np.abs(sums).sum(axis=(1, 2)).max() >= LARGEST_SUM:
+            raise ValueError(f"The sums of encoding {encoding.name} are too large to be exact: take a larger unit.")
+    return found
 
 
 def _table(shape: tuple[int, ...], sums: Floats, rows: int) -> Table:
@@ -281,6 +284,7 @@ class _Columns:
         self._folds = features.folds
         self._derived = {item.name: item for item in features.derived}
         self._known: dict[str, pl.Series] = {}
+        self._codes: dict[str, Integers] = {}
 
     def source(self, name: str) -> pl.Series:
         """A raw column, or a derived one (which may be derived from another) with null for unknown."""
@@ -294,7 +298,9 @@ class _Columns:
 
     def codes(self, name: str) -> Integers:
         """A column as integers, with UNKNOWN for null."""
-        return _codes(self.source(name))
+        if name not in self._codes:
+            self._codes[name] = _codes(self.source(name))
+        return self._codes[name]
 
     def numbers(self, name: str) -> Floats:
         """A column as numbers; the booster reads NaN as missing, and knows no infinity."""

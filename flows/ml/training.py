@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from flows.ml.boosting import Progress
 
 
+TARGET = "__target"
+
+
 class TrainingError(TrainyardError):
     """The rows cannot be trained on."""
 
@@ -84,14 +87,17 @@ class Predictor:
             raise PredictionError(f"The stored model does not fit the rows ({error}): check their columns.") from error
 
 
-def in_scope(rows: pl.DataFrame, model: Model) -> pl.DataFrame:
+def in_scope[Rows: (pl.DataFrame, pl.LazyFrame)](rows: Rows, model: Model) -> Rows:
     """The rows the model is for; a row without a target is none of them."""
     return rows.filter(model.target.is_not_null() & model.scope)
 
 
 def targets(rows: pl.DataFrame, model: Model) -> Integers:
     """The integer target of every row, in ``1 / model.target_unit`` of the model's unit. Raises TrainingError."""
-    target = rows.select(model.target.alias("target"))["target"]
+    return _integers(rows.select(model.target.alias("target"))["target"], model)
+
+
+def _integers(target: pl.Series, model: Model) -> Integers:
     if not target.dtype.is_integer():
         raise TrainingError(
             f"The target of {model.name} is {target.dtype}, not an integer: choose a smaller unit for it."
@@ -103,34 +109,44 @@ def targets(rows: pl.DataFrame, model: Model) -> Integers:
     return target.cast(pl.Int64).to_numpy()
 
 
-def train(rows: pl.DataFrame, model: Model, threads: int, on_round: "Progress | None" = None) -> Trained:
+def train(
+    rows: pl.DataFrame | pl.LazyFrame,
+    model: Model,
+    threads: int,
+    on_round: "Progress | None" = None,
+    folder: Path | None = None,
+) -> Trained:
     """Trains on the inputs and the target of the rows in scope. The bytes are the same for any number of threads.
 
-    Raises TrainingError.
+    Of lazy rows no more is ever in memory than inputs and target of those in scope, and while it boosts not even that.
+    ``folder`` is for a file on the way. Raises TrainingError.
     """
     from flows.ml import boosting
 
-    scoped = in_scope(rows, model)
-    if not scoped.height:
-        raise TrainingError(
-            f"None of {rows.height:,} rows is in the scope of {model.name}: check the months and the scope."
-        )
-    target, known = targets(scoped, model), scoped.select(model.inputs)
+    known = in_scope(rows.lazy(), model).select(*model.inputs, model.target.alias(TARGET)).collect(engine="streaming")
+    if not known.height:
+        raise TrainingError(f"None of the rows is in the scope of {model.name}: check the months and the scope.")
+    target, known = _integers(known[TARGET], model), known.drop(TARGET)
     try:
         fitted = current.fit(known, target, model.features)
     except ValueError as error:
         raise TrainingError(str(error)) from error
     except KeyError as error:
         raise TrainingError(f"A feature of {model.name} needs {error}, which is none of its inputs.") from error
+    count, mean = known.height, int(target.sum()) / (known.height * model.target_unit)
+    baseline = Baseline.fit(known, target, model.naive, model.target_unit).to_json()
+    example = raw_rows(known.head(5), model).write_json().encode()
+    matrix = boosting.matrix(fitted, known, target, model, threads, folder)
+    del known, target
     return Trained(
-        booster=boosting.fit(fitted, known, target, model, threads, on_round),
+        booster=boosting.fit(matrix, mean, model, threads, on_round),
         encoder=fitted.encoder.to_json(),
         code=Path(current.__file__).read_text("utf-8"),
         names=model.features.names,
-        rows=scoped.height,
+        rows=count,
         target_unit=model.target_unit,
-        baseline=Baseline.fit(known, target, model.naive, model.target_unit).to_json(),
-        example=raw_rows(known.head(5), model).write_json().encode(),
+        baseline=baseline,
+        example=example,
     )
 
 
