@@ -104,6 +104,10 @@ cluster: install-tests ## Run the tests of the whole platform on a kind cluster
 faults: install-tests ## Run the tests of what becomes of runs on a kind cluster whose pod, servers or worker are taken away
 	@$(PYTHON) -m tests.suites faults $(if $(STRICT),--strict)
 
+.PHONY: kills
+kills: install-tests ## Kill ingest, retrain and promote at every call to S3 and MLflow, let every change go wrong; print the table
+	@EVERY_CALL=1 $(PYTHON) -m pytest tests/integration/test_kills.py -q
+
 .PHONY: evaluate
 evaluate: install-tests ## Judge the models of this checkout against those of BASE, by slice; without BASE, against main's
 	@$(PYTHON) -m ops.evaluate --base "$(BASE)"

@@ -1,6 +1,8 @@
 """What a flow run works with: settings, lake and registry, opened and found to answer before any work begins."""
 
 import contextlib
+import errno
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -45,6 +47,10 @@ class RescheduledTooOften(TrainyardError):
     """The pod of a run was taken away time after time."""
 
 
+class NoRoom(TrainyardError):
+    """The files of a task do not fit where they are kept while it runs."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """The outside systems of a flow run."""
@@ -81,9 +87,26 @@ def attach(settings: Settings | None = None) -> Resources:
 
 @contextlib.contextmanager
 def scratch(settings: Settings) -> Iterator[Path]:
-    """A folder for the files of one task, gone when it ends."""
-    with tempfile.TemporaryDirectory(prefix="trainyard-", dir=settings.scratch) as folder:
-        yield Path(folder)
+    """A folder for the files of one task, gone when it ends. Raises ``NoRoom`` where they do not fit."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="trainyard-", dir=settings.scratch) as folder:
+            yield Path(folder)
+    except Exception as error:
+        if not _is_for_room(error):
+            raise
+        raise NoRoom(
+            f"{settings.scratch} has no room for the files of this task ({error}). Free some, or give it more: on a "
+            "cluster the job variable scratch, elsewhere TRAINYARD_SCRATCH in another place. Nothing was lost."
+        ) from error
+
+
+def _is_for_room(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error. Polars says so in words alone."""
+    if error is None:
+        return False
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    told = getattr(error, "errno", None) in numbers or any(os.strerror(number) in str(error) for number in numbers)
+    return told or _is_for_room(error.__cause__)
 
 
 def progress(description: str) -> Callable[[float, float | None], None]:

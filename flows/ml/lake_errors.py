@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from flows.ml.errors import TrainyardError
 
@@ -74,6 +75,10 @@ def named(place: Place) -> Iterator[None]:
         raise _answered(error, place) from error
     except boto.BotoCoreError as error:
         raise _unanswered(error, place) from error
+    except (KeyError, ResponseParserError) as error:
+        raise LakeUnreachable(
+            f"{place}: only a part of an answer ({error}). Run again; if it persists, check S3."
+        ) from error
 
 
 def code(error: boto.ClientError) -> str:

@@ -1,4 +1,4 @@
-"""What a flow asks of S3 and MLflow, call by call: counted, and the flow killed at any of them.
+"""What a flow asks of S3 and MLflow, call by call: counted, the flow killed at any of them, or the call gone wrong.
 
 A proxy stands between a flow, which runs in a process of its own, and both servers. A clean run tells the calls::
 
@@ -8,12 +8,19 @@ and the flow is killed at every moment of it. What the next run makes of that is
 
     for moment in calls.leaving(made, home.objects, warm, home.env, "promote", model=MODEL, ...):
         run(promote, model=MODEL, ...)
+
+Where a call goes wrong instead, the run goes on, to whatever end::
+
+    end = calls.disturb(warm, home.env, replace(moment, how="reset"), "promote", model=MODEL, ...)
 """
 
 import contextlib
 import os
 import signal
+import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -27,20 +34,30 @@ SERVERS = {"S3": "AWS_ENDPOINT_URL", "MLflow": "MLFLOW_TRACKING_URI"}
 """The servers a flow asks, and by which setting it finds them."""
 READS = {"GET", "HEAD"}
 """The methods that change nothing."""
+ERRORS = ("500", "503", "reset", "cut", "silent")
+"""What may come instead of an answer: a status, the end of the connection, half of it once it was served, nothing."""
+SILENCE = 30
+"""Seconds; a client gives up sooner."""
+NO_WAIT = struct.pack("ii", 1, 0)
+"""A socket that is closed says so by a reset."""
 HOP_BY_HOP = {"connection", "expect", "transfer-encoding"}
 """Headers that end with one connection."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Before the server gets a call, or after it served it, while the answer is under way. Calls count from 1."""
+    """Before the server gets a call, or after it served it, while the answer is under way. Calls count from 1.
+
+    ``how`` is what happens then: the flow is killed, or one of ``ERRORS`` comes instead of the answer.
+    """
 
     call: int
     after: bool
     what: str = ""
+    how: str = "killed"
 
     def __str__(self) -> str:
-        return f"{'after' if self.after else 'before'} call {self.call}{self.what and f' ({self.what})'}"
+        return f"{self.how} {'after' if self.after else 'before'} call {self.call}{self.what and f' ({self.what})'}"
 
 
 def of(warm: Warm, env: Mapping[str, str], flow: str, **parameters: Any) -> list[str]:
@@ -51,6 +68,11 @@ def of(warm: Warm, env: Mapping[str, str], flow: str, **parameters: Any) -> list
     return calls.made
 
 
+def changes(what: str) -> bool:
+    """Whether a call changes anything."""
+    return what.split()[1] not in READS
+
+
 def moments(made: Sequence[str]) -> Iterator[Moment]:
     """Every moment at which a run that makes these calls may be killed, as the servers can tell them apart.
 
@@ -58,16 +80,12 @@ def moments(made: Sequence[str]) -> Iterator[Moment]:
     leaves all as it was, and so does the time between two. With EVERY_CALL=1 in the environment, before every call and
     after every change.
     """
-    every, changes = bool(os.environ.get("EVERY_CALL")), [n for n, what in enumerate(made, 1) if _changes(what)]
+    every, last = bool(os.environ.get("EVERY_CALL")), max(n for n, what in enumerate(made, 1) if changes(what))
     for number, what in enumerate(made, start=1):
-        if every or number == 1 or _changes(what):
+        if every or number == 1 or changes(what):
             yield Moment(number, False, what)
-        if _changes(what) and (every or number == changes[-1]):
+        if changes(what) and (every or number == last):
             yield Moment(number, True, what)
-
-
-def _changes(what: str) -> bool:
-    return what.split()[1] not in READS
 
 
 def leaving(
@@ -92,6 +110,18 @@ def kill(warm: Warm, env: Mapping[str, str], moment: Moment, flow: str, **parame
         return run.killed()
 
 
+def disturb(
+    warm: Warm, env: Mapping[str, str], moment: Moment, flow: str, **parameters: Any
+) -> Mapping[str, str] | None:
+    """Run a flow to a moment and on; type, name and message of its end, None where it was killed."""
+    with between(env) as calls, warm.run(flow, calls.env, **parameters) as run:
+        calls.kill(run.pid, moment)
+        run.go()
+        end = None if run.killed() else run.end()
+    assert calls.struck, f"it ended before: {moment}"
+    return end
+
+
 class Calls:
     """What went through the proxies. ``env`` leads a flow to them; ``made`` grows with every call."""
 
@@ -99,32 +129,35 @@ class Calls:
         self.made: list[str] = []
         self.proxies = [Proxy(name, env[setting], self) for name, setting in SERVERS.items()]
         self.env = {**env, **{SERVERS[proxy.name]: proxy.url for proxy in self.proxies}}
+        self.struck = False
         self._lock = threading.Lock()
         self._victim: int | None = None
         self._moment: Moment | None = None
 
     def kill(self, pid: int, moment: Moment) -> None:
-        """Kill a process at a moment; from then on no call goes through."""
+        """Kill a process at a moment, from when on no call goes through; or let that one call go wrong."""
         self._victim, self._moment = pid, moment
 
-    def begin(self, what: str) -> int | None:
-        """Count a call; gives its number, or None where it shall not reach the server."""
+    def begin(self, what: str) -> tuple[int, str]:
+        """Count a call; gives its number, and what happens to it instead of reaching the server."""
         with self._lock:
             self.made.append(what)
-            return None if self._struck(len(self.made), after=False) else len(self.made)
+            return len(self.made), self._happens(len(self.made), after=False)
 
-    def answered(self, number: int) -> bool:
-        """Whether the answer to a call shall go back."""
+    def answered(self, number: int) -> str:
+        """What happens to the answer to a call instead of going back."""
         with self._lock:
-            return not self._struck(number, after=True)
+            return self._happens(number, after=True)
 
-    def _struck(self, number: int, *, after: bool) -> bool:
-        if self._moment is None:
-            return False
-        if self._victim and (number, after) == (self._moment.call, self._moment.after):
-            os.kill(self._victim, signal.SIGKILL)
-            self._victim = None
-        return self._victim is None
+    def _happens(self, number: int, *, after: bool) -> str:
+        if self._moment is None or self._victim is None:
+            return ""
+        if not self.struck and (number, after) == (self._moment.call, self._moment.after):
+            self.struck = True
+            if self._moment.how == "killed":
+                os.kill(self._victim, signal.SIGKILL)
+            return self._moment.how
+        return "killed" if self.struck and self._moment.how == "killed" else ""
 
 
 @contextlib.contextmanager
@@ -172,15 +205,31 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Hand one request on."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        number = self.server.calls.begin(f"{self.server.name} {self.command} {urlsplit(self.path).path}")
-        self.close_connection = number is None or not self._forward(number, body)
+        number, how = self.server.calls.begin(f"{self.server.name} {self.command} {urlsplit(self.path).path}")
+        if how:
+            self._go_wrong(how)
+        else:
+            self._forward(number, body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
 
-    def _forward(self, number: int, body: bytes) -> bool:
+    def _go_wrong(self, how: str) -> None:
+        """Let something else than the answer go back, if anything, and end the connection."""
+        self.close_connection = True
+        if how == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_WAIT)
+            os.close(self.connection.detach())  # at once: the server would say farewell first
+        elif how == "silent":
+            time.sleep(SILENCE)
+        elif how != "killed":
+            self.send_response_only(int(how))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _forward(self, number: int, body: bytes) -> None:
         assert "Transfer-Encoding" not in self.headers
         upstream = HTTPConnection(str(self.server.upstream.hostname), self.server.upstream.port)
         with contextlib.closing(upstream):
@@ -191,8 +240,10 @@ class Handler(BaseHTTPRequestHandler):
             upstream.endheaders(body or None)
             answer = upstream.getresponse()
             content = answer.read()
-        if not self.server.calls.answered(number):
-            return False
+        how = self.server.calls.answered(number)
+        if how not in ("", "cut"):
+            self._go_wrong(how)
+            return
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in HOP_BY_HOP | {"content-length"}:
@@ -200,6 +251,11 @@ class Handler(BaseHTTPRequestHandler):
         length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
         if length is not None and answer.status not in (204, 304):
             self.send_header("Content-Length", length)
+        if how == "cut":
+            self.close_connection = True
+            whole = b"".join(self._headers_buffer)
+            self.wfile.write(whole + b"\r\n" + content[: len(content) // 2] if content else whole[: len(whole) // 2])
+            self._headers_buffer.clear()
+            return
         self.end_headers()
         self.wfile.write(content)
-        return True

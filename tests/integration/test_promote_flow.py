@@ -11,7 +11,6 @@ from flows.ml import ledger
 from flows.ml.ledger import Entry
 from flows.promote import promote
 from flows.retrain import retrain
-from tests.integration import calls
 from tests.integration import home as homes
 from tests.integration.home import MODEL, Home, artifacts, run
 from tests.integration.warm import Warm
@@ -99,40 +98,6 @@ def test_the_version_in_service_is_left_as_it_is(served: Home) -> None:
     assert (state.type.value, state.name) == ("COMPLETED", "Unchanged")
     assert str(state.message).startswith("version 2 is in service already, since ")
     assert in_service(served) == (2, [1, 2])
-
-
-def test_a_run_killed_at_any_call_is_finished_by_the_next_with_one_entry(served: Home, warm: Warm) -> None:
-    asked = {"version": "previous", **ADA}
-    made = calls.of(warm, served.env, "promote", **asked)
-    assert in_service(served) == (1, [1, 2, 1])
-    before, finished = by_the_gate(served), 0
-
-    for moment in calls.leaving(made, lambda: state_of(served), warm, served.env, "promote", **asked):
-        state = run(promote, **asked)
-
-        found = ledger.entries(served.lake, MODEL)
-        assert state.name in {"Promoted", "Unchanged"}, moment
-        assert [entry.version for entry in found[before:]] == [1], moment
-        assert served.registry.champion(MODEL) == 1, moment
-        assert "taken_out" in tags(served, 2), moment
-        assert "taken_out" not in tags(served, 1), moment
-        before, finished = by_the_gate(served), finished + 1
-    assert finished >= 3  # after the entry, the alias, a tag
-
-
-def state_of(home: Home) -> Any:
-    """All that a promotion changes."""
-    return home.objects(), home.registry.champion(MODEL), tags(home, 1), tags(home, 2)
-
-
-def by_the_gate(home: Home) -> int:
-    """Version 2 in service again, as if a retrain had found it better; gives the length of the ledger."""
-    found = ledger.entries(home.lake, MODEL)
-    fingerprint = next(entry.fingerprint for entry in found if entry.version == 2)
-    why = {"decision": f"after {len(found)}", "reason": "better", "operator": ledger.SCHEDULE}
-    ledger.promote(home.lake, MODEL, found[-1], version=2, fingerprint=fingerprint, **why)
-    home.registry.set_champion(MODEL, 2)
-    return len(found) + 1
 
 
 def test_of_two_operators_at_once_one_wins_and_the_other_is_told_who(

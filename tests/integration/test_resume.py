@@ -8,7 +8,7 @@ import pytest
 from flows.ml import judging, training
 from flows.retrain import retrain
 from tests.integration.home import MODEL, Home, run
-from tests.integration.run_flow import STEPS, Child
+from tests.integration.run_flow import STEPS
 
 DONE: dict[str, Any] = {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
 
@@ -52,24 +52,6 @@ def test_every_rerun_goes_on_where_the_last_run_stopped(home: Home, monkeypatch:
     assert home.outcome() == DONE
     assert len(trained) == 2  # what the first had trained was not kept yet
     assert len(judged) == 1
-
-
-def test_a_run_that_is_killed_is_finished_by_the_next_without_another_training(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home.land("2023-01", "2023-02")
-    with Child(home.env, "judge", model=MODEL) as first, Child(home.env, "move the alias", model=MODEL) as second:
-        for child in (first, second):
-            child.await_ready()
-            child.go()
-            assert child.killed()
-    assert home.outcome() == left_by("move the alias")
-    monkeypatch.setattr(training, "train", fail)
-
-    ended = run(retrain, model=MODEL)
-
-    assert ended.name == "Unchanged"
-    assert home.outcome() == DONE
 
 
 def left_by(step: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ FLOWS = sorted(path.stem for path in (ROOT / "flows").glob("[!_]*.py") if path.s
 """The flows that are imported before the first fork; each is the function of that name in its module."""
 PATIENCE = 600
 """Seconds a run may take on a machine that does other things as well."""
+FILE_LIMIT = "FILE_LIMIT"
+"""In the environment of a run: the bytes at which a file it writes finds no more room."""
 
 
 class Warm:
@@ -124,6 +127,8 @@ def _run(folder: str, flow: str, env: Mapping[str, str], parameters: Mapping[str
     for stream in (0, 1, 2):
         os.dup2(log, stream)
     signal.alarm(PATIENCE)
+    if FILE_LIMIT in env:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(env[FILE_LIMIT]),) * 2)
     try:
         with at(env):
             while not (Path(folder) / "go").exists():
