@@ -86,7 +86,16 @@ def environment(lock: str, folder: Path) -> Path:
     venv.create(home, clear=True, with_pip=True, symlinks=True)
     packages = home / "requirements.txt"
     packages.write_text(lock)
-    install = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
+    install = (
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--no-deps",
+    )
     done = subprocess.run([*install, "-r", str(packages)], capture_output=True, text=True, check=False)
     if done.returncode:
         shutil.rmtree(home)

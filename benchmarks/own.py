@@ -1,0 +1,26 @@
+"""A local platform of a benchmark's own: begun anew, the main job done on it, ended afterwards."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ops import platform
+from ops.__main__ import DEMO
+from ops.environment import Place, environment, here
+
+
+@contextmanager
+def served(name: str) -> Iterator[tuple[Place, dict[str, str]]]:
+    """The platform ``PLACE=name`` with a champion in service, and the environment that leads commands to it."""
+    place = replace(here(), name=name)
+    with platform.exclusive(place):
+        platform.clear(place)
+        try:
+            env = environment(place, platform.start(place, lambda line: print(line, file=sys.stderr)))
+            demo = [sys.executable, "-m", *DEMO, "--logs", "worker.log"]
+            subprocess.run(demo, env=env, cwd=place.root, check=True, stdout=sys.stderr)
+            yield place, env
+        finally:
+            platform.stop(place)
