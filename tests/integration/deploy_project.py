@@ -14,7 +14,7 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectNotFound
 
 from flows.ml.lake import Lake, connect
 from ops.deploy import POOL, deploying
@@ -130,8 +130,9 @@ class Project:
 def server(platform: Mapping[str, str]) -> Iterator[SyncPrefectClient]:
     """A client of the server, on which the pool is made; the environment of this process leads there."""
     with at({**platform, "PYTHONPATH": str(ROOT)}), get_client(sync_client=True) as client:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=TEMPLATE))
+        with contextlib.suppress(ObjectNotFound):  # that of another module, with another template
+            client.delete_work_pool(POOL)
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=TEMPLATE))
         yield client
 
 
