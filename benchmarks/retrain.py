@@ -6,13 +6,14 @@ Run it as ``python -m benchmarks.retrain [--runs N]`` on a machine that does not
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks.measuring import peak_mb
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN, JUDGE = (str(ROOT / f"examples/tlc/green_tripdata_2023-{month}.parquet") for month in ("01", "02"))
@@ -62,22 +63,16 @@ def course() -> Callable[[], float]:
 def trainyard() -> Callable[[], float]:
     """Trainyard's model on the published files, held to the contract as an ingest holds them."""
     import numpy as np
-    import polars as pl
 
     from flows import datasets, models
-    from flows.ml import contract, training
+    from flows.ml import training
+    from ops.trial import valid_rows
 
     model, dataset = models.load("trip-duration"), datasets.load("green-trips")
 
-    def load(path: str, month: str) -> pl.DataFrame:
-        file = pl.scan_parquet(path)
-        broken = contract.check_rows(file, dataset, month).broken["index"]
-        rows = file.with_row_index("row").filter(~pl.col("row").is_in(broken.implode()))
-        return rows.select(contract.typed_columns(file.collect_schema(), dataset)).collect()
-
     def run() -> float:
-        trained = training.train(load(TRAIN, "2023-01"), model, THREADS)
-        rows = training.in_scope(load(JUDGE, "2023-02"), model)
+        trained = training.train(valid_rows(Path(TRAIN), dataset, "2023-01"), model, THREADS)
+        rows = training.in_scope(valid_rows(Path(JUDGE), dataset, "2023-02"), model)
         predictor = training.Predictor(trained.booster, trained.encoder, trained.code, THREADS)
         actual = training.targets(rows, model) / model.target_unit
         return float(np.sqrt(np.mean((predictor.predict(rows) - actual) ** 2)))
@@ -94,8 +89,7 @@ def measure(way: str) -> dict[str, float]:
     began = time.perf_counter()
     rmse = run()
     seconds = time.perf_counter() - began
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there, in KiB elsewhere
-    return {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, "rmse": rmse}
+    return {"seconds": seconds, "peak_mb": peak_mb(), "rmse": rmse}
 
 
 def main() -> None:

@@ -10,15 +10,15 @@ machine that does nothing else.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.measuring import peak_mb
+
 ROOT = Path(__file__).resolve().parent.parent
-MONTH = ROOT / "examples/tlc/green_tripdata_2023-01.parquet"
 THREADS = 2
 ROWS = (1_000_000, 4_000_000, 10_000_000, 30_000_000)
 PART = 1_000_000
@@ -30,27 +30,15 @@ SLOPE = 60
 def prepare(folder: Path, rows: int) -> None:
     """Leave files of resampled rows in ``folder``, as many as ``rows`` need and are not there yet."""
     import numpy as np
-    import polars as pl
 
-    from flows import datasets
-    from flows.ml import contract, month_files
+    from benchmarks import months
+    from flows.ml import month_files
 
-    dataset, file = datasets.load("green-trips"), pl.scan_parquet(MONTH)
-    broken = contract.check_rows(file, dataset, "2023-01").broken["index"]
-    kept = file.with_row_index("row").filter(~pl.col("row").is_in(broken.implode()))
-    real = kept.select(contract.typed_columns(file.collect_schema(), dataset)).collect()
+    real = months.landed("2023-01")
     for number in range(rows // PART):
-        path, random = folder / f"{number:02}.parquet", np.random.default_rng(number)
+        path = folder / f"{number:02}.parquet"
         if not path.exists():
-            jitter, late = random.uniform(0.95, 1.05, PART), random.integers(0, 60, PART)
-            drawn = real[random.integers(0, real.height, PART)].lazy()
-            month_files.write(
-                drawn.with_columns(
-                    distance=pl.col("distance") * pl.lit(pl.Series(jitter)),
-                    dropoff_at=pl.col("dropoff_at") + pl.duration(seconds=pl.lit(pl.Series(late))),
-                ),
-                path,
-            )
+            month_files.write(months.resampled(real, PART, np.random.default_rng(number)), path)
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:
@@ -74,17 +62,17 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     boosting.xgb.train = timed
     model = models.load("trip-duration")
     files = sorted(folder.glob("*.parquet"))[: rows // PART]
-    before, began = peak(), time.perf_counter()
+    before, began = peak_mb(), time.perf_counter()
     found = pl.concat([pl.scan_parquet(file).select(judging.columns(model)) for file in files])
-    trained = training.train(found.collect(), model, THREADS)
+    trained = training.train(found, model, THREADS)
     seconds = time.perf_counter() - began
-    return {"trained_rows": trained.rows, "seconds": seconds, "boosting": boosted, "base_mb": before, "peak_mb": peak()}
-
-
-def peak() -> float:
-    """The peak memory of this process so far, in MB."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there, in KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return {
+        "trained_rows": trained.rows,
+        "seconds": seconds,
+        "boosting": boosted,
+        "base_mb": before,
+        "peak_mb": peak_mb(),
+    }
 
 
 def call(*arguments: str) -> str:

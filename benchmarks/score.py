@@ -10,7 +10,6 @@ that does nothing else.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,8 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.measuring import peak_mb
+
 ROOT = Path(__file__).resolve().parent.parent
-MONTHS = {month: ROOT / f"examples/tlc/green_tripdata_{month}.parquet" for month in ("2023-01", "2023-02")}
 THREADS = 2
 ROWS = (250_000, 1_000_000, 4_000_000)
 TARGET = 250_000
@@ -31,40 +31,26 @@ def prepare(folder: Path) -> None:
     """Leave a model as MLflow stores it, trained on 2023-01, and the resampled months in ``folder``."""
     import mlflow.pyfunc
     import numpy as np
-    import polars as pl
 
-    from flows import datasets, models
-    from flows.ml import contract, month_files, serving, training
+    from benchmarks import months
+    from flows import models
+    from flows.ml import month_files, serving, training
     from flows.ml.registration import ARTIFACTS
     from flows.ml.serving_requirements import serving_requirements
 
-    model, dataset = models.load("trip-duration"), datasets.load("green-trips")
-
-    def load(month: str) -> pl.DataFrame:
-        file = pl.scan_parquet(MONTHS[month])
-        broken = contract.check_rows(file, dataset, month).broken["index"]
-        rows = file.with_row_index("row").filter(~pl.col("row").is_in(broken.implode()))
-        return rows.select(contract.typed_columns(file.collect_schema(), dataset)).collect()
-
-    for name, data in training.train(load("2023-01"), model, THREADS).files().items():
+    model, train = models.load("trip-duration"), months.landed("2023-01")
+    for name, data in training.train(train, model, THREADS).files().items():
         (folder / name).write_bytes(data)
     mlflow.pyfunc.save_model(
         folder / "model",
         python_model=serving.__file__,
         artifacts={role: str(folder / name) for role, name in ARTIFACTS.items()},
         pip_requirements=serving_requirements(),
-        input_example=training.as_pandas(training.raw_rows(load("2023-01").head(5), model)),
+        input_example=training.as_pandas(training.raw_rows(train.head(5), model)),
     )
-    real, random = load("2023-02"), np.random.default_rng(0)
+    real, random = months.landed("2023-02"), np.random.default_rng(0)
     for rows in ROWS:
-        drawn = real[random.integers(0, real.height, rows)]
-        month_files.write(
-            drawn.lazy().with_columns(
-                distance=pl.col("distance") * pl.lit(pl.Series(random.uniform(0.95, 1.05, rows))),
-                dropoff_at=pl.col("dropoff_at") + pl.duration(seconds=pl.lit(pl.Series(random.integers(0, 60, rows)))),
-            ),
-            folder / f"{rows}.parquet",
-        )
+        month_files.write(months.resampled(real, rows, random), folder / f"{rows}.parquet")
 
 
 def score(folder: Path, rows: int) -> Callable[[], float]:
@@ -135,9 +121,7 @@ def measure(way: str, folder: Path, rows: int) -> dict[str, float]:
     run = WAYS[way](folder, rows)
     before = time.process_time()
     seconds = run()
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there, in KiB elsewhere
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return {"seconds": seconds, "cpu_seconds": time.process_time() - before, "peak_mb": peak}
+    return {"seconds": seconds, "cpu_seconds": time.process_time() - before, "peak_mb": peak_mb()}
 
 
 def call(*arguments: str) -> str:

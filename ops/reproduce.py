@@ -5,12 +5,10 @@ into an environment of its own under ``.trainyard/reproduce``, the months are fe
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import venv
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +19,8 @@ from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake
 from flows.ml.registration import ARTIFACTS
 from flows.ml.registry import Registry, Version, VersionMissing
-from flows.ml.training_record import TrainingRecord
-from flows.resources import attach
+from flows.ml.training_record import TrainingRecord, digest
+from flows.resources import open_resources, scratch
 from ops import record_trial
 from ops.command import last_line, say, says_errors
 from ops.environment import here
@@ -40,16 +38,14 @@ def main() -> int:
     parser.add_argument("--version", required=True, type=_number, help="the number of its version in MLflow")
     parser.add_argument("--threads", type=int, help="processors to train with (default: those there are)")
     given = parser.parse_args()
-    opened = attach()
-    opened.lake.check()
-    opened.registry.check()
+    opened = open_resources()
     version = registration.promotable(opened.registry, given.model, given.version)
-    with tempfile.TemporaryDirectory(prefix="trainyard-", dir=opened.settings.scratch) as folder:
-        record = read(opened.registry, version, Path(folder))
+    with scratch(opened.settings) as folder:
+        record = read(opened.registry, version, folder)
         say(f"version {version.number} of {record.model}: {record.rows:,} rows of {record.snapshot.span}")
         python = environment(record.lock, here().folder("reproduce"))
-        stored = stored_files(opened.registry, version, Path(folder))
-        made = retrain(opened.lake, record, python, given.threads or opened.settings.threads, Path(folder))
+        stored = stored_files(opened.registry, version, folder)
+        made = retrain(opened.lake, record, python, given.threads or opened.settings.threads, folder)
     differences = compare(record, stored, made)
     for name in record.files:
         print(f"{name:14} {len(made.get(name, b'')):>11,} bytes  {differences.get(name, 'the same')}")
@@ -78,7 +74,7 @@ def environment(lock: str, folder: Path) -> Path:
 
     Raises ``NotReproduced`` where they do not install.
     """
-    home = folder / _digest(lock.encode())[:16]
+    home = folder / digest(lock.encode())[:16]
     python, whole = home / "bin" / "python", home / "whole"
     if whole.exists():
         return python
@@ -114,16 +110,7 @@ def retrain(lake: Lake, record: TrainingRecord, python: Path, threads: int, fold
         each.mkdir()
     files = snapshots.fetch(lake, record.snapshot.dataset, record.snapshot.train, months)
     training_record.unpack(record, code)
-    given = (
-        "--model",
-        record.model,
-        "--columns",
-        ",".join(record.columns),
-        "--threads",
-        str(threads),
-        "--out",
-        str(out),
-    )
+    given = (f"--model={record.model}", f"--columns={','.join(record.columns)}", f"--threads={threads}", f"--out={out}")
     say(f"training with {threads} thread{'s' if threads > 1 else ''}")
     done = subprocess.run(
         [str(python), "-P", record_trial.__file__, *given, *map(str, files)],
@@ -143,11 +130,11 @@ def compare(record: TrainingRecord, stored: Mapping[str, bytes], made: Mapping[s
     found = {}
     for name in sorted(record.files.keys() | made.keys()):
         wanted, said = record.files.get(name), []
-        if name in stored and _digest(stored[name]) != wanted:
+        if name in stored and digest(stored[name]) != wanted:
             said.append("what MLflow stores is not what the training left")
         if name not in made:
             said.append("it was not made")
-        elif _digest(made[name]) != wanted:
+        elif digest(made[name]) != wanted:
             said.append("it was made otherwise" + _first(stored.get(name), made[name]))
         if said:
             found[name] = f"DIFFERS: {'; '.join(said)}"
@@ -175,10 +162,6 @@ def _number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number: make reproduce VERSION=2 says which version")
     return int(text)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 if __name__ == "__main__":

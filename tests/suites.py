@@ -27,7 +27,7 @@ OPTIONAL = {"browser"}
 """What CI passes without, on a machine that takes no pictures."""
 OPTIONS = {
     "unit": ("-n", "2"),
-    "integration": ("-n", "3", "--dist", "loadfile"),  # many wait: for leases, for servers
+    "integration": ("-n", "2", "--dist", "loadfile"),
     # in the lanes of tests/cluster/lanes.py
     "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--ignore-glob=*/test_fault_*"),
 }

@@ -125,7 +125,8 @@ def train(
 
     known = in_scope(rows.lazy(), model).select(*model.inputs, model.target.alias(TARGET)).collect(engine="streaming")
     if not known.height:
-        raise TrainingError(f"None of the rows is in the scope of {model.name}: check the months and the scope.")
+        count = rows.lazy().select(pl.len()).collect().item()
+        raise TrainingError(f"None of {count:,} rows is in the scope of {model.name}: check the months and the scope.")
     target, known = _integers(known[TARGET], model), known.drop(TARGET)
     try:
         fitted = current.fit(known, target, model.features)

@@ -114,10 +114,10 @@ def _altered(record: TrainingRecord, wanted: str) -> list[str]:
         return ["the material"]
     texts = {name: text.encode() for name, text in record.sources.items() if name != ERRORS}
     wrong = {
-        name for name, text in texts.items() if _digest(fingerprint.without_limits(text)) != material["files"].get(name)
+        name for name, text in texts.items() if digest(fingerprint.without_limits(text)) != material["files"].get(name)
     }
     wrong |= material["files"].keys() - texts.keys()
-    if _digest(record.lock.encode()) != material["packages"]:
+    if digest(record.lock.encode()) != material["packages"]:
         wrong.add("the lock")
     if record.snapshot.digest != material["snapshot"]:
         wrong.add("the snapshot")
@@ -134,5 +134,6 @@ def unpack(record: TrainingRecord, folder: Path) -> None:
         (package / "__init__.py").touch()
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """The sha256 of bytes, in hex."""
     return hashlib.sha256(data).hexdigest()

@@ -31,7 +31,7 @@ TABLE = ROOT / ".trainyard" / "tests" / "kills.md"
 WAYS = ("killed", *ERRORS)
 MONTHS = ("2023-01", "2023-02")
 ADA = {"operator": "ada", "reason": "the day before was better"}
-SHARE = {"ingest": 1, "promote": 1, "retrain": 4}
+SHARE = {"ingest": 1, "promote": 1, "retrain": 8}
 """Of how many moments one is tried, where not all are."""
 
 

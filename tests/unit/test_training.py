@@ -96,7 +96,7 @@ def test_rows_out_of_scope_are_not_trained_on(rows, trained):
 def test_no_row_in_scope_is_an_error_with_the_count(rows):
     none = rows.with_columns(dropoff_at="pickup_at")
 
-    with pytest.raises(TrainingError, match=r"None of the rows is in the scope of trip-duration: check"):
+    with pytest.raises(TrainingError, match=r"None of 3,000 rows is in the scope of trip-duration: check"):
         train(none, MODEL, threads=1)
 
 

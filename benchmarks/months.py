@@ -1,0 +1,25 @@
+"""Months for benchmarks: a public one as an ingest lands it, and any number of rows drawn from it with jitter."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from flows import datasets
+from ops.trial import valid_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def landed(month: str) -> pl.DataFrame:
+    """The rows of a month of ``examples/tlc`` that meet the contract."""
+    return valid_rows(ROOT / f"examples/tlc/green_tripdata_{month}.parquet", datasets.load("green-trips"), month)
+
+
+def resampled(real: pl.DataFrame, rows: int, random: np.random.Generator) -> pl.LazyFrame:
+    """So many rows drawn from real ones, none like another: distance by up to 5 %, duration by up to a minute."""
+    drawn = real[random.integers(0, real.height, rows)].lazy()
+    return drawn.with_columns(
+        distance=pl.col("distance") * pl.lit(pl.Series(random.uniform(0.95, 1.05, rows))),
+        dropoff_at=pl.col("dropoff_at") + pl.duration(seconds=pl.lit(pl.Series(random.integers(0, 60, rows)))),
+    )
