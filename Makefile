@@ -77,8 +77,8 @@ install-tests: ## Install what the suites and the linters need as well
 	@ops/bootstrap tests
 
 .PHONY: test
-test: install-tests ## Run every suite that can run here, name each test that cannot and why; STRICT=1 fails on those, LEAVE_OUT is not run
-	@$(PYTHON) -m tests.suites $(if $(STRICT),--strict) $(if $(LEAVE_OUT),--leave-out $(LEAVE_OUT))
+test: install-tests ## Run every suite that can run here, name each test that cannot and why; STRICT=1 fails on those, LEAVE_OUT are not run
+	@$(PYTHON) -m tests.suites $(if $(STRICT),--strict) $(foreach suite,$(LEAVE_OUT),--leave-out $(suite))
 
 .PHONY: unit
 unit: install-tests ## Run the unit tests: no network, no server
@@ -104,9 +104,13 @@ cluster: install-tests ## Run the tests of the whole platform on a kind cluster
 faults: install-tests ## Run the tests of what becomes of runs on a kind cluster whose pod, servers or worker are taken away
 	@$(PYTHON) -m tests.suites faults $(if $(STRICT),--strict)
 
+.PHONY: installs
+installs: install-tests ## Run the tests of installations beside the platform on a kind cluster: upgraded, on Postgres, wrong
+	@$(PYTHON) -m tests.suites installs $(if $(STRICT),--strict)
+
 .PHONY: kills
-kills: install-tests ## Kill ingest, retrain and promote at every call to S3 and MLflow, let every change go wrong; print the table
-	@EVERY_CALL=1 $(PYTHON) -m pytest tests/integration/test_kills.py -q
+kills: install-tests ## Kill flows at their calls to S3 and MLflow, let these go wrong; EVERY_CALL=1 at every one; print the table
+	@$(PYTHON) -m tests.suites kills $(if $(STRICT),--strict)
 
 .PHONY: evaluate
 evaluate: install-tests ## Judge the models of this checkout against those of BASE, by slice; without BASE, against main's

@@ -19,17 +19,25 @@ SUITES = {
     "browser": "pages in Chromium, as the pictures of the docs are taken",
     "demo": "`make demo` on a clean clone",
     "cluster": "the whole platform on a kind cluster",
+    "kills": "flows killed at their calls to S3 and MLflow",
+    "installs": "installations of the chart on a kind cluster beside the platform: upgraded, on Postgres, wrong",
     "faults": "pods, room, servers and the worker taken away from runs on a kind cluster",
 }
-PATHS = {"faults": ("tests/cluster/test_fault_outages.py", "tests/cluster/test_fault_pods.py")}
-"""Where a suite's tests are that has no folder of its name."""
+APART = {
+    "kills": "tests/integration/test_kills*.py",
+    "installs": "tests/cluster/test_install_*.py",
+    "faults": "tests/cluster/test_fault_*.py",
+}
+"""The modules of a folder that are a suite of their own: each keeps two cores busy for long."""
 OPTIONAL = {"browser"}
 """What CI passes without, on a machine that takes no pictures."""
 OPTIONS = {
     "unit": ("-n", "2"),
     "integration": ("-n", "2", "--dist", "loadfile"),
     # in the lanes of tests/cluster/lanes.py
-    "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--ignore-glob=*/test_fault_*"),
+    "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
+    "kills": ("-n", "2", "--dist", "loadfile"),
+    "installs": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
 }
 
 
@@ -72,7 +80,7 @@ def run(suite: str, options: Sequence[str]) -> Outcome:
         sys.executable,
         "-m",
         "pytest",
-        *PATHS.get(suite, (f"tests/{suite}",)),
+        *_tests(suite),
         f"--junitxml={report}",
         "-q",
         "-rs",
@@ -81,6 +89,13 @@ def run(suite: str, options: Sequence[str]) -> Outcome:
     ]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     return _outcome(suite, report, time.monotonic() - began, status)
+
+
+def _tests(suite: str) -> list[str]:
+    """Where pytest finds a suite's tests, and what there is another's."""
+    if suite in APART:
+        return [str(path) for path in sorted(ROOT.glob(APART[suite]))]
+    return [f"tests/{suite}", *(f"--ignore-glob={ROOT / modules}" for modules in APART.values())]
 
 
 def _outcome(suite: str, report: Path, seconds: float, status: int) -> Outcome:

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import polars as pl
 import pytest
 
 from flows.ml.lake import Lake, connect
+from flows.retrain import retrain
 from ops.go_programs import cache_folder
 from ops.minio import MinioMissing, find
 from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
 from tests.integration import home as homes
-from tests.integration import reconciling
+from tests.integration import monitored, reconciling
 from tests.integration.servers import prefect_and_mlflow
 from tests.integration.warm import Warm
 
@@ -100,3 +102,12 @@ def calm(home: homes.Home) -> Iterator[homes.Home]:
     reconciling.close_all()
     yield home
     reconciling.close_all()
+
+
+@pytest.fixture
+def alarming(home: homes.Home) -> homes.Home:
+    """A home where version 1, trained on 2023-01, is in service, and a zone is closed in 2023-03."""
+    home.land("2023-01", "2023-02")
+    assert homes.run(retrain, model=homes.MODEL).name == "Promoted"
+    home.land(monitored.MONTH, rows=lambda rows: rows.filter(pl.col("PULocationID") != 75))
+    return home

@@ -1,5 +1,6 @@
 """What a monitored month leaves with Prefect and MLflow."""
 
+import json
 import time
 from typing import Any
 
@@ -8,6 +9,9 @@ from prefect.client.orchestration import get_client
 
 from flows.monitor import ALARM
 from tests.integration.home import MODEL, Home
+
+MONTH = "2023-03"
+"""The month that alarms."""
 
 
 def events(address: str) -> list[dict[str, Any]]:
@@ -31,3 +35,9 @@ def reports(home: Home, address: str) -> list[Any]:
     version = home.registry.version(MODEL, 1)
     experiment = MlflowClient().get_run(version.run_id).info.experiment_id
     return list(MlflowClient().search_runs([experiment], f"tags.address = '{address}'"))
+
+
+def markers(home: Home) -> dict[str, Any]:
+    """The retrains that answered alarms of the month, by cause."""
+    keys = home.lake.keys(f"monitoring/{MODEL}/{MONTH}/")
+    return {key.rpartition("/")[2]: json.loads(home.lake.get(key)) for key in keys}

@@ -1,8 +1,8 @@
 """``ingest``, ``retrain`` and ``promote`` killed at their calls to S3 and MLflow, and these calls gone wrong.
 
 Whatever happens: the run ends in a state with a named error or is gone, the next run completes it, one version, one
-entry and the alias agree, and a training that was kept is not done twice. ``make kills`` tries every call, each kind of
-error at every change; without EVERY_CALL each kind has its share of the moments. What was tried is printed as a table.
+entry and the alias agree, and a training that was kept is not done twice. With EVERY_CALL every call is tried, each
+kind of error at every change; without, each kind has its share of the moments. What was tried is printed as a table.
 """
 
 import contextlib
