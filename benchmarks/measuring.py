@@ -1,10 +1,50 @@
-"""What a benchmark measures of its own process."""
+"""What a benchmark measures of its own process, and what it needs of the machine."""
 
 import resource
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psutil
 
 
 def peak_mb() -> float:
     """The peak memory of this process so far, in MB."""
     unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there, in KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def require_memory(megabytes: float, what: str) -> None:
+    """Leave the program, with a sentence, where the machine has less memory free than something is known to take."""
+    free = psutil.virtual_memory().available / 1e6
+    if free < megabytes:
+        sys.exit(f"{what} takes about {megabytes:,.0f} MB and {free:,.0f} MB are free: take fewer rows, or free some.")
+
+
+@dataclass
+class Stages:
+    """The parts of something that runs once, in their order: the seconds of each, and the peak of memory by its end."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_mb: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what the block takes; a stage that comes again adds up."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+        self.peak_mb[name] = peak_mb()
+
+    def apart[**P, R](self, name: str, function: Callable[P, R], of: str) -> Callable[P, R]:
+        """The function, counted as a stage of its own and not as the part of another that calls it."""
+
+        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self.stage(name):
+                found = function(*args, **kwargs)
+            self.seconds[of] = self.seconds.get(of, 0.0) - self.seconds[name]
+            return found
+
+        return timed

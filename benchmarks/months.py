@@ -16,10 +16,12 @@ def landed(month: str) -> pl.DataFrame:
     return valid_rows(ROOT / f"examples/tlc/green_tripdata_{month}.parquet", datasets.load("green-trips"), month)
 
 
-def resampled(real: pl.DataFrame, rows: int, random: np.random.Generator) -> pl.LazyFrame:
+def resampled(
+    real: pl.DataFrame, rows: int, random: np.random.Generator, distance: str = "distance", end: str = "dropoff_at"
+) -> pl.LazyFrame:
     """So many rows drawn from real ones, none like another: distance by up to 5 %, duration by up to a minute."""
     drawn = real[random.integers(0, real.height, rows)].lazy()
     return drawn.with_columns(
-        distance=pl.col("distance") * pl.lit(pl.Series(random.uniform(0.95, 1.05, rows))),
-        dropoff_at=pl.col("dropoff_at") + pl.duration(seconds=pl.lit(pl.Series(random.integers(0, 60, rows)))),
+        pl.col(distance) * pl.lit(pl.Series(random.uniform(0.95, 1.05, rows))),
+        pl.col(end) + pl.duration(seconds=pl.lit(pl.Series(random.integers(0, 60, rows)))),
     )

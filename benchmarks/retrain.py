@@ -1,26 +1,54 @@
-"""One month from read to predict: Trainyard's model against the course pipeline it grew from, in one run.
+"""From published files to predictions of a month: Trainyard's model against the course pipeline it grew from.
 
-Each way runs in a process of its own, imports not counted, in turn; the table gives medians and their ratio.
-Run it as ``python -m benchmarks.retrain [--runs N]`` on a machine that does nothing else.
+At 1, 16 and 64 times one month; what is larger is 2023-01 resampled a month at a time, distance and duration with
+jitter, so that no row is another's twin. Each way runs in a process of its own, imports not counted, the two in turn.
+Stages: ``read`` leaves the rows that are trained on (Trainyard's hold each month to its contract, and write it as an
+ingest lands it), ``encode`` makes the booster's matrix of them, ``boost`` is XGBoost's training alone, the floor of any
+way with these parameters, ``predict`` reads and predicts 2023-02. Beside them ``decode``: the published files read, and
+nothing else. Run it as ``python -m benchmarks.retrain [--times N ...] [--runs N]`` on a machine that does nothing else.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.measuring import peak_mb
+from benchmarks.measuring import Stages, peak_mb, require_memory
 
 ROOT = Path(__file__).resolve().parent.parent
-TRAIN, JUDGE = (str(ROOT / f"examples/tlc/green_tripdata_2023-{month}.parquet") for month in ("01", "02"))
+TRAIN, JUDGE = (ROOT / f"examples/tlc/green_tripdata_2023-{month}.parquet" for month in ("01", "02"))
 THREADS = 2
+TIMES = (1, 16, 64)
+STAGES = ("read", "encode", "boost", "predict")
+MONTH_MB = {"course": 220, "trainyard": 15}
+"""What a way takes for each month, at most, beside 600 MB. Measured by this."""
 
 
-def course() -> Callable[[], float]:
+def prepare(folder: Path, times: int) -> list[Path]:
+    """The published months that are trained on: the real one, or as many resampled ones in ``folder``."""
+    import numpy as np
+    import polars as pl
+
+    from benchmarks import months
+
+    if times == 1:
+        return [TRAIN]
+    real, paths = pl.read_parquet(TRAIN), [folder / f"{number:02}.parquet" for number in range(times)]
+    for number, path in enumerate(paths):
+        if not path.exists():
+            random = np.random.default_rng(number)
+            months.resampled(real, real.height, random, "trip_distance", "lpep_dropoff_datetime").sink_parquet(path)
+    return paths
+
+
+def course(train: Sequence[Path], stages: Stages, _scratch: Path) -> float:
     """The course pipeline: pandas, the zone pair and the distance through a DictVectorizer, trees of depth 30.
 
     Parameters are those of the course (DataTalksClub, MLOps Zoomcamp, module 3); the code is written anew.
@@ -30,91 +58,146 @@ def course() -> Callable[[], float]:
     import xgboost as xgb
     from sklearn.feature_extraction import DictVectorizer
 
-    def load(path: str) -> tuple[pd.DataFrame, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
-        trips = pd.read_parquet(path)
+    def load(paths: Sequence[Path]) -> tuple[pd.DataFrame, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
+        trips = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
         minutes = (trips.lpep_dropoff_datetime - trips.lpep_pickup_datetime).dt.total_seconds() / 60
         trips = trips[(minutes >= 1) & (minutes <= 60)]
         pair = trips.PULocationID.astype(str) + "_" + trips.DOLocationID.astype(str)
         return pd.DataFrame({"pair": pair, "distance": trips.trip_distance}), minutes[trips.index].to_numpy()
 
-    def run() -> float:
-        (train, train_minutes), (judge, judge_minutes) = load(TRAIN), load(JUDGE)
+    with stages.stage("read"):
+        rows, minutes = load(train)
+        judged, actual = load([JUDGE])
+    with stages.stage("encode"):
         vectorizer = DictVectorizer(sparse=True)
-        matrix = xgb.DMatrix(vectorizer.fit_transform(train.to_dict(orient="records")), label=train_minutes)
-        judged = xgb.DMatrix(vectorizer.transform(judge.to_dict(orient="records")), label=judge_minutes)
-        parameters = {
-            "learning_rate": 0.09585,
-            "max_depth": 30,
-            "min_child_weight": 1.0606,
-            "reg_alpha": 0.01806,
-            "reg_lambda": 0.01166,
-            "objective": "reg:squarederror",
-            "seed": 42,
-            "nthread": THREADS,
-        }
-        evals = [(judged, "judged")]
+        matrix = xgb.DMatrix(vectorizer.fit_transform(rows.to_dict(orient="records")), label=minutes)
+        judge = xgb.DMatrix(vectorizer.transform(judged.to_dict(orient="records")), label=actual)
+    parameters = {
+        "learning_rate": 0.09585,
+        "max_depth": 30,
+        "min_child_weight": 1.0606,
+        "reg_alpha": 0.01806,
+        "reg_lambda": 0.01166,
+        "objective": "reg:squarederror",
+        "seed": 42,
+        "nthread": THREADS,
+    }
+    with stages.stage("boost"):
+        evals = [(judge, "judged")]
         booster = xgb.train(parameters, matrix, 100, evals=evals, early_stopping_rounds=20, verbose_eval=False)
-        predicted = booster.predict(judged, iteration_range=(0, booster.best_iteration + 1))
-        return float(np.sqrt(np.mean((predicted - judge_minutes) ** 2)))
+    with stages.stage("predict"):
+        predicted = booster.predict(judge, iteration_range=(0, booster.best_iteration + 1))
+    return float(np.sqrt(np.mean((predicted - actual) ** 2)))
 
-    return run
 
-
-def trainyard() -> Callable[[], float]:
-    """Trainyard's model on the published files, held to the contract as an ingest holds them."""
+def trainyard(train: Sequence[Path], stages: Stages, scratch: Path) -> float:
+    """Trainyard's model, as ``ingest`` and ``retrain`` come to it and ``score`` uses it."""
     import numpy as np
+    import polars as pl
 
     from flows import datasets, models
-    from flows.ml import training
+    from flows.ml import boosting, judging, month_files, training
     from ops.trial import valid_rows
 
     model, dataset = models.load("trip-duration"), datasets.load("green-trips")
-
-    def run() -> float:
-        trained = training.train(valid_rows(Path(TRAIN), dataset, "2023-01"), model, THREADS)
-        rows = training.in_scope(valid_rows(Path(JUDGE), dataset, "2023-02"), model)
+    with stages.stage("read"):
+        landed = [scratch / f"{number}.parquet" for number in range(len(train))]
+        for published, path in zip(train, landed, strict=True):
+            month_files.write(valid_rows(published, dataset, "2023-01").lazy(), path)
+    boosting.xgb.train = stages.apart("boost", boosting.xgb.train, "encode")  # type: ignore[attr-defined]
+    with stages.stage("encode"):
+        rows = pl.concat([pl.scan_parquet(path).select(judging.columns(model)) for path in landed])
+        trained = training.train(rows, model, THREADS, folder=scratch)
+    with stages.stage("predict"):
+        judge = training.in_scope(valid_rows(JUDGE, dataset, "2023-02"), model)
         predictor = training.Predictor(trained.booster, trained.encoder, trained.code, THREADS)
-        actual = training.targets(rows, model) / model.target_unit
-        return float(np.sqrt(np.mean((predictor.predict(rows) - actual) ** 2)))
-
-    return run
+        actual = training.targets(judge, model) / model.target_unit
+        return float(np.sqrt(np.mean((predictor.predict(judge) - actual) ** 2)))
 
 
-WAYS = {"course": course, "trainyard": trainyard}
+WAYS: dict[str, Callable[[Sequence[Path], Stages, Path], float]] = {"course": course, "trainyard": trainyard}
 
 
-def measure(way: str) -> dict[str, float]:
-    """Run one way once, here: seconds, the process's peak memory in MB, RMSE in minutes."""
-    run = WAYS[way]()
+def measure(way: str, train: Sequence[Path]) -> dict[str, Any]:
+    """Run one way once, here: seconds in all and of each stage, peaks of memory in MB, RMSE in minutes."""
+    import pandas as pd
+    import polars as pl
+    import sklearn.feature_extraction
+    import xgboost as xgb
+
+    import ops.trial
+
+    assert all((pd, pl, sklearn.feature_extraction, xgb, ops.trial))  # imported before the clock runs
+    stages = Stages()
+    with tempfile.TemporaryDirectory() as scratch:
+        rmse = WAYS[way](train, stages, Path(scratch))
+    seconds = stages.seconds
+    return {"seconds": sum(seconds.values()), "peak_mb": peak_mb(), "rmse": rmse, "stages": seconds} | {
+        "peaks": stages.peak_mb
+    }
+
+
+def decode(train: Sequence[Path]) -> float:
+    """The seconds that reading the published files takes."""
+    import polars as pl
+
     began = time.perf_counter()
-    rmse = run()
-    seconds = time.perf_counter() - began
-    return {"seconds": seconds, "peak_mb": peak_mb(), "rmse": rmse}
+    for path in train:
+        pl.read_parquet(path)
+    return time.perf_counter() - began
+
+
+def call(way: str, train: Sequence[Path]) -> dict[str, Any]:
+    """What a way measures in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.retrain", "--one", way, "--train", *map(str, train)]
+    env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS)}
+    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def show(times: int, found: dict[str, list[dict[str, Any]]], floor: float) -> None:
+    """The medians of every way, a line each, and what they come to."""
+    for way, runs in found.items():
+        total, peak, rmse = (statistics.median(run[key] for run in runs) for key in ("seconds", "peak_mb", "rmse"))
+        parts = {stage: statistics.median(run["stages"][stage] for run in runs) for stage in runs[0]["stages"]}
+        shown = " ".join(f"{parts[stage]:8.2f}" for stage in STAGES)
+        print(f"{times:4}x {way:10} {shown} {total:8.2f} {1 - parts['boost'] / total:10.0%} {peak:8.0f} {rmse:7.3f}")
+    pairs = list(zip(found["course"], found["trainyard"], strict=True))
+    faster = statistics.median(a["seconds"] / b["seconds"] for a, b in pairs)
+    memory = statistics.median(b["peak_mb"] / a["peak_mb"] for a, b in pairs)
+    print(
+        f"{times:4}x {faster:.1f} times as fast with {memory:.0%} of the memory; decode alone {floor:.2f} s", flush=True
+    )
 
 
 def main() -> None:
-    """Run both ways in turn and print the table, then the same as JSON."""
+    """Run both ways in turn at each size and print the table, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs of each way")
+    parser.add_argument("--times", type=int, nargs="+", default=TIMES, help="months to train on (default: 1 16 64)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each way at 1 month; at more there is one")
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--train", type=Path, nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(measure(given.one)))
+        print(json.dumps(measure(given.one, given.train)))
         return
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    for _ in range(given.runs):
-        for way in WAYS:
-            command = [sys.executable, "-m", "benchmarks.retrain", "--one", way]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-            found[way].append(json.loads(done.stdout))
-    medians = {w: {k: statistics.median(run[k] for run in runs) for k in runs[0]} for w, runs in found.items()}
-    print(f"{'':10} {'seconds':>8} {'peak MB':>8} {'RMSE':>7}")
-    for way, row in medians.items():
-        print(f"{way:10} {row['seconds']:8.2f} {row['peak_mb']:8.0f} {row['rmse']:7.3f}")
-    pairs = zip(found["course"], found["trainyard"], strict=True)
-    ratio = statistics.median(a["seconds"] / b["seconds"] for a, b in pairs)
-    print(f"Trainyard is {ratio:.1f} times as fast (median of {given.runs} pairs, {THREADS} threads)")
-    print(json.dumps({"runs": found, "ratio": ratio}))
+    kept: dict[int, Any] = {}
+    stages = " ".join(f"{stage:>8}" for stage in (*STAGES, "seconds"))
+    print(f"{'':16} {stages} {'not boost.':>10} {'MB':>8} {'RMSE':>7}")
+    with tempfile.TemporaryDirectory() as folder:
+        for times in given.times:
+            require_memory(600 + times * MONTH_MB["course"], f"the course pipeline at {times} months")
+            train = prepare(Path(folder), times)
+            runs = given.runs if times == 1 else 1
+            found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+            for _ in range(runs):
+                for way in WAYS:
+                    found[way].append(call(way, train))
+            kept[times] = {"runs": found, "decode": decode(train)}
+            show(times, found, kept[times]["decode"])
+    print(f"Seconds by stage, medians of {given.runs} runs at 1 month and one run at more, {THREADS} threads")
+    print(json.dumps(kept))
 
 
 if __name__ == "__main__":

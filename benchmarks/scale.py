@@ -1,28 +1,32 @@
 """A training against its rows: seconds and peak memory, beside boosting alone on the same matrix.
 
 The months are 2023-01 resampled a million rows at a time, distance and duration with jitter, as an ingest lands them.
-``train`` is what the flow's task does between the lake and the lake: read the months, encode, boost. ``boost`` is the
-booster alone on a matrix that was built before its clock runs, the floor of any training with these parameters. Each is
-measured in a process of its own, imports not counted. Run it as ``python -m benchmarks.scale [--rows N ...]`` on a
-machine that does nothing else.
+What is measured is what the flow's task does between the lake and the lake: read the months, encode, boost; once with
+the matrix in memory, and once with it on disk, as a run does by itself where the other would not fit. Boosting alone is
+the floor of any training with these parameters. Each runs in a process of its own, imports not counted. Run it as
+``python -m benchmarks.scale [--rows N ...]`` on a machine that does nothing else.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.measuring import peak_mb
+from benchmarks.measuring import Stages, peak_mb, require_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2
 ROWS = (1_000_000, 4_000_000, 10_000_000, 30_000_000)
 PART = 1_000_000
 """Rows of a file of the lake."""
+BASE_MB, ROW_MB = 600, 0.0001
+"""What a training takes at most, in MB. Measured by this."""
 SLOPE = 60
 """Bytes a row beyond the base that are asked for at most."""
 
@@ -41,37 +45,30 @@ def prepare(folder: Path, rows: int) -> None:
             month_files.write(months.resampled(real, PART, np.random.default_rng(number)), path)
 
 
-def measure(folder: Path, rows: int) -> dict[str, float]:
+def measure(folder: Path, rows: int, where: str) -> dict[str, Any]:
     """Train once, here: seconds in all and of boosting alone, the process's memory before and its peak in MB."""
     import polars as pl
-    import xgboost as xgb
 
     from flows import models
     from flows.ml import boosting, judging, training
 
-    boosted, boost = 0.0, xgb.train
-
-    def timed(*given: object, **named: object) -> object:
-        nonlocal boosted
-        began = time.perf_counter()
-        try:
-            return boost(*given, **named)
-        finally:
-            boosted += time.perf_counter() - began
-
-    boosting.xgb.train = timed
+    stages = Stages()
+    boosting.xgb.train = stages.apart("boost", boosting.xgb.train, "rest")  # type: ignore[attr-defined]
     model = models.load("trip-duration")
     files = sorted(folder.glob("*.parquet"))[: rows // PART]
-    before, began = peak_mb(), time.perf_counter()
-    found = pl.concat([pl.scan_parquet(file).select(judging.columns(model)) for file in files])
-    trained = training.train(found, model, THREADS)
-    seconds = time.perf_counter() - began
+    before = peak_mb()
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, stages.stage("rest"):
+        found = pl.concat([pl.scan_parquet(file).select(judging.columns(model)) for file in files])
+        memory = None if where == "memory" else 0
+        trained = training.train(found, model, THREADS, folder=Path(scratch), memory=memory)
     return {
         "trained_rows": trained.rows,
-        "seconds": seconds,
-        "boosting": boosted,
+        "seconds": sum(stages.seconds.values()),
+        "boosting": stages.seconds["boost"],
         "base_mb": before,
         "peak_mb": peak_mb(),
+        "booster": hashlib.sha256(trained.booster).hexdigest(),
+        "needed_mb": boosting.needed(trained.rows, len(trained.names)) / 1e6,
     }
 
 
@@ -82,6 +79,28 @@ def call(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str, Any]]]:
+    """Measure every size in memory and on disk, and print a line of each."""
+    found: dict[str, dict[int, dict[str, Any]]] = {"memory": {}, "disk": {}}
+    folder.mkdir(exist_ok=True)
+    print(f"{'rows':>11} {'matrix':7} {'seconds':>8} {'boosting':>9} {'of it':>6} {'peak MB':>8} {'B a row':>8}")
+    for rows in sizes:
+        require_memory(BASE_MB + rows * ROW_MB, f"a training on {rows:,} rows")
+        call("--folder", str(folder), "--rows", str(rows), "--prepare")
+        for where, of in found.items():
+            one = json.loads(call("--folder", str(folder), "--rows", str(rows), "--one", where))
+            first = next(iter(of.values()), None)
+            slope = (one["peak_mb"] - first["peak_mb"]) * 1e6 / (rows - min(of)) if first else float("nan")
+            of[rows] = one | {"bytes_a_row": slope}
+            line = f"{rows:11,} {where:7} {one['seconds']:8.1f} {one['boosting']:9.1f}"
+            print(f"{line} {one['boosting'] / one['seconds']:6.0%} {one['peak_mb']:8.0f} {slope:8.0f}", flush=True)
+        same = found["memory"][rows]["booster"] == found["disk"][rows]["booster"]
+        told = "the same booster" if same else "NOT THE SAME BOOSTER"
+        print(f"{rows:11,} {told}; on disk by itself below {found['memory'][rows]['needed_mb']:,.0f} MB", flush=True)
+    print(f"One run each, {THREADS} threads; bytes a row beyond the first line of its kind, asked for: {SLOPE} at most")
+    return found
+
+
 def main() -> None:
     """Measure, print the table, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -90,27 +109,15 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, help="where the months are made, and kept; else they are removed")
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=("memory", "disk"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.prepare or given.one:
-        print(json.dumps(measure(given.folder, given.rows[0])) if given.one else prepare(given.folder, given.rows[0]))
-        return
-    found: dict[int, dict[str, float]] = {}
-    print(f"{'rows':>11} {'trained on':>11} {'seconds':>8} {'boosting':>9} {'of it':>6} {'peak MB':>8} {'B a row':>8}")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = given.folder or Path(scratch)
-        folder.mkdir(exist_ok=True)
-        for rows in given.rows:
-            call("--folder", str(folder), "--rows", str(rows), "--prepare")
-            one = json.loads(call("--folder", str(folder), "--rows", str(rows), "--one"))
-            first = next(iter(found.values()), None)
-            slope = (one["peak_mb"] - first["peak_mb"]) * 1e6 / (rows - min(found)) if first else float("nan")
-            found[rows] = one | {"bytes_a_row": slope}
-            share = one["boosting"] / one["seconds"]
-            line = f"{rows:11,} {one['trained_rows']:11,} {one['seconds']:8.1f} {one['boosting']:9.1f} {share:6.0%}"
-            print(f"{line} {one['peak_mb']:8.0f} {slope:8.0f}", flush=True)
-    print(f"One run each, {THREADS} threads; bytes a row beyond the first line, {SLOPE} are asked for at most")
-    print(json.dumps(found))
+    if given.prepare:
+        prepare(given.folder, given.rows[0])
+    elif given.one:
+        print(json.dumps(measure(given.folder, given.rows[0], given.one)))
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            print(json.dumps(compare(given.folder or Path(scratch), given.rows)))
 
 
 if __name__ == "__main__":

@@ -128,8 +128,10 @@ def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
     tell = progress(f"train {model} on {snapshot.span}")
     with scratch(resources.settings) as folder:
         found = snapshots.read(resources.lake, snapshot.dataset, snapshot.train, folder, judging.columns(definition))
-        trained = training.train(found, definition, resources.settings.threads, tell, folder)
-    get_run_logger().info("trained on %s rows of %s", f"{trained.rows:,}", snapshot.span)
+        settings = resources.settings
+        trained = training.train(found, definition, settings.threads, tell, folder, settings.memory)
+    where = ", their matrix on disk: it and boosting would not fit this run's memory" if trained.external else ""
+    get_run_logger().info("trained on %s rows of %s%s", f"{trained.rows:,}", snapshot.span, where)
     return staging.stage(resources.lake, model, fingerprint, trained.rows, trained.files())
 
 

@@ -97,6 +97,7 @@ VERBS = {
 }
 COMMANDS = {
     "reconcile": ("flows.reconciling", "say what crashes left behind on the local platform"),
+    "tune": ("ops.tune", "search for a model's parameters on the months that the local platform would train it on"),
     "reproduce": ("ops.reproduce", "train a version of the local platform anew from its record, and compare bytes"),
 }
 """Modules that a verb runs in the platform's environment, with all that is given behind it."""

@@ -1,8 +1,9 @@
 """Encoded rows to a booster, and a stored booster back: what is XGBoost's in training and predicting."""
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -15,35 +16,60 @@ from flows.ml.definition import Model
 from flows.ml.features import BATCH, Fitted, Integers, Matrix
 
 FLOAT = np.dtype(np.float32).itemsize
+PROCESS, A_ROW, A_CELL = 500_000_000, 40, 3
+"""Bytes that a training in memory takes: before its matrix, and for each row and each cell of that. Measured by
+``benchmarks/scale.py``."""
 Progress = Callable[[int, int], object]
 """Called after each round with the rounds done and the rounds in all."""
 
 
+def needed(rows: int, columns: int) -> int:
+    """The bytes of memory that boosting takes whose matrix is in memory."""
+    return PROCESS + rows * (A_ROW + A_CELL * columns)
+
+
+@contextlib.contextmanager
 def matrix(
-    fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, threads: int, folder: Path | None
-) -> xgb.QuantileDMatrix:
-    """The rows as a booster is trained on them, binned; they are encoded once, a batch at a time.
+    fitted: Fitted,
+    rows: pl.DataFrame,
+    target: Integers,
+    model: Model,
+    threads: int,
+    folder: Path | None,
+    *,
+    external: bool,
+) -> Iterator[Callable[[float, Progress | None], bytes]]:
+    """Rows as a booster is trained on them, binned; gives what trains it, from the mean of their targets: its UBJSON.
 
-    A file in ``folder``, or where temporary files go, holds them meanwhile: 4 bytes a row and column. Built in a thread
-    of its own: a signal to stop is an exception in the main one, and is lost in a callback.
+    They are encoded once, a batch at a time. Files in ``folder``, or where temporary files go, hold them: until the
+    matrix is there as they are encoded, 4 bytes a row and column; with ``external`` the matrix itself, some 3 bytes,
+    for as long as the block lasts. The bytes of the booster are the same either way, and for any number of threads.
+    Built in a thread of its own: a signal to stop is an exception in the main one, and is lost in a callback.
     """
-    with _Batches(fitted, rows, target, model, folder) as batches, ThreadPoolExecutor(1) as pool:
-        built = pool.submit(
-            xgb.QuantileDMatrix, batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256))
-        )
+    kind = xgb.ExtMemQuantileDMatrix if external else xgb.QuantileDMatrix
+    with tempfile.TemporaryDirectory(prefix="matrix-", dir=folder) as own:
+        batches = _Batches(fitted, rows, target, model, Path(own), external=external)
+        del rows, target
+        with batches, ThreadPoolExecutor(1) as pool:
+            built = pool.submit(kind, batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
+            try:
+                data = [built.result()]
+            except BaseException:
+                batches.end()
+                raise
+        del built
+
+        def fit(mean: float, on_round: Progress | None) -> bytes:
+            # XGBoost would estimate the base score itself, by a sum of floats.
+            given = {"base_score": mean, "tree_method": "hist", **model.parameters, "seed": model.seed}
+            tell = [_Rounds(on_round, model.rounds)]
+            booster = xgb.train({**given, "nthread": threads}, data[0], model.rounds, callbacks=tell)
+            return bytes(booster.save_raw("ubj"))
+
         try:
-            return built.result()
-        except BaseException:
-            batches.end()
-            raise
-
-
-def fit(data: xgb.QuantileDMatrix, mean: float, model: Model, threads: int, on_round: Progress | None) -> bytes:
-    """Trains a booster (UBJSON) on a matrix whose targets have that mean; the same bytes for any number of threads."""
-    # XGBoost would estimate the base score itself, by a sum of floats.
-    parameters = {"base_score": mean, "tree_method": "hist", **model.parameters, "seed": model.seed, "nthread": threads}
-    booster = xgb.train(parameters, data, model.rounds, callbacks=[_Rounds(on_round, model.rounds)])
-    return bytes(booster.save_raw("ubj"))
+            yield fit
+        finally:
+            data.clear()  # with it XGBoost removes its file
 
 
 def load(booster: bytes, threads: int) -> xgb.Booster:
@@ -57,7 +83,9 @@ class _Batches(xgb.DataIter):
     XGBoost reads the batches several times: they are encoded for the first, and wait in a file for the others.
     """
 
-    def __init__(self, fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, folder: Path | None) -> None:
+    def __init__(
+        self, fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, folder: Path, *, external: bool
+    ) -> None:
         self._fitted = fitted
         self._rows = rows
         self._target = target
@@ -66,7 +94,7 @@ class _Batches(xgb.DataIter):
         self._encoded = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the iterator
         self._known = 0
         self._ended = False
-        super().__init__()
+        super().__init__(cache_prefix=str(folder / "pages") if external else None)
 
     def __enter__(self) -> Self:
         return self

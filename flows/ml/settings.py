@@ -24,13 +24,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _machine() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 class Settings(BaseSettings):
     """Where things are and what may be used. AWS's own variables are read by the AWS libraries themselves.
 
-    ``threads``: processors a run may use; on Kubernetes the pod's CPU limit. ``scratch``: a folder for files that
-    do not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
-    credentials in Prefect; empty means the standard AWS chain. ``keep_days``, ``keep_versions``, ``monthly_days``: the
-    limits of a reconcile (``reconciling.finding.Limits``); ``alert_webhook``: the address its alert is posted to.
+    ``threads``, ``memory``: processors and bytes a run may use; on Kubernetes the pod's limits. ``scratch``: a folder
+    for files that do not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for
+    those who keep credentials in Prefect; empty means the standard AWS chain. ``keep_days``, ``keep_versions``,
+    ``monthly_days``: the limits of a reconcile (``reconciling.finding.Limits``); ``alert_webhook``: the address its
+    alert is posted to.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -41,6 +46,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: HttpUrl = Field(validation_alias="MLFLOW_TRACKING_URI")
     mlflow_ui: HttpUrl | None = None
     threads: int = Field(default_factory=_cores, ge=1, le=1024)
+    memory: int = Field(default_factory=_machine, ge=1)
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     git_sha: str = Field(default="unknown", min_length=1)
     keep_days: int = Field(default=180, ge=0)

@@ -1,7 +1,7 @@
 """Rows to a fitted model, and a fitted model to predictions."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ class Trained:
     ``baseline`` is the naive baseline (JSON) of the same rows, ``example`` a few of them as the stored model takes them
     (JSON).
     ``names`` are the columns of the matrix, ``rows`` the rows in scope that it was trained on, ``target_unit`` what the
-    integer target is divided by.
+    integer target is divided by. ``external`` says that the matrix was kept on disk, which changes no byte of these.
     """
 
     booster: bytes
@@ -51,6 +51,7 @@ class Trained:
     target_unit: int
     baseline: bytes
     example: bytes
+    external: bool = field(default=False, compare=False)
 
     def files(self) -> dict[str, bytes]:
         """What of it is kept, by file name."""
@@ -115,11 +116,13 @@ def train(
     threads: int,
     on_round: "Progress | None" = None,
     folder: Path | None = None,
+    memory: int | None = None,
 ) -> Trained:
     """Trains on the inputs and the target of the rows in scope. The bytes are the same for any number of threads.
 
     Of lazy rows no more is ever in memory than inputs and target of those in scope, and while it boosts not even that.
-    ``folder`` is for a file on the way. Raises TrainingError.
+    ``folder`` is for files on the way. Where boosting would take more than ``memory`` bytes, the matrix is one of them.
+    Raises TrainingError.
     """
     from flows.ml import boosting
 
@@ -137,10 +140,12 @@ def train(
     count, mean = known.height, int(target.sum()) / (known.height * model.target_unit)
     baseline = Baseline.fit(known, target, model.naive, model.target_unit).to_json()
     example = raw_rows(known.head(5), model).write_json().encode()
-    matrix = boosting.matrix(fitted, known, target, model, threads, folder)
-    del known, target
+    external = memory is not None and boosting.needed(count, len(model.features.names)) > memory
+    with boosting.matrix(fitted, known, target, model, threads, folder, external=external) as boost:
+        del known, target
+        booster = boost(mean, on_round)
     return Trained(
-        booster=boosting.fit(matrix, mean, model, threads, on_round),
+        booster=booster,
         encoder=fitted.encoder.to_json(),
         code=Path(current.__file__).read_text("utf-8"),
         names=model.features.names,
@@ -148,6 +153,7 @@ def train(
         target_unit=model.target_unit,
         baseline=baseline,
         example=example,
+        external=external,
     )
 
 

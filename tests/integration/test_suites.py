@@ -135,8 +135,20 @@ def test_an_unknown_suite_is_named_with_those_there_are(root, monkeypatch, capsy
 def test_every_suite_there_is_has_its_folder_and_every_folder_is_a_suite() -> None:
     folders = {path.parent.name for path in suites.ROOT.glob("tests/*/test_*.py")}
 
-    assert folders == set(suites.SUITES) - set(suites.PATHS)
-    assert [one for paths in suites.PATHS.values() for one in paths if not (suites.ROOT / one).exists()] == []
+    assert folders == set(suites.SUITES) - set(suites.APART)
+    assert all(list(suites.ROOT.glob(modules)) for modules in suites.APART.values())
+
+
+def test_modules_that_are_a_suite_of_their_own_are_no_part_of_their_folders(root, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(suites, "SUITES", {**suites.SUITES, "apart": "what takes long"})
+    monkeypatch.setattr(suites, "APART", {"apart": "tests/one/test_long_*.py"})
+    for name in ("test_long_it.py", "test_long_other.py"):
+        (root / "tests" / "one" / name).write_text(PASSES)
+
+    status = run(root, monkeypatch, "one", "apart", one=PASSES)
+
+    assert status == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[-2:]] == [["one", "1"], ["apart", "2"]]
 
 
 def test_a_suite_that_is_left_out_is_named_and_the_others_run(root, monkeypatch, capsys) -> None:

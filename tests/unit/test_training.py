@@ -66,6 +66,25 @@ def test_the_bytes_do_not_depend_on_the_threads_in_many_batches_either(rows, mon
     assert train(rows, MODEL, threads) == single
 
 
+@pytest.mark.parametrize("threads", [1, 8])
+def test_the_bytes_are_the_same_where_the_matrix_does_not_fit_memory(rows, tmp_path, monkeypatch, threads):
+    monkeypatch.setattr(boosting, "BATCH", 700)
+    inside = train(rows, MODEL, threads)
+
+    outside = train(rows, MODEL, threads, folder=tmp_path, memory=boosting.PROCESS)
+
+    assert (inside.external, outside.external) == (False, True)
+    assert outside == inside
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_matrix_is_on_disk_only_where_it_has_to_be(rows, trained):
+    enough = boosting.needed(rows.height, len(trained.names))
+
+    assert not train(rows, MODEL, 1, memory=enough).external
+    assert train(rows, MODEL, 1, memory=enough - 1).external
+
+
 def test_predictions_do_not_depend_on_threads_or_on_the_other_rows(rows, trained):
     one, many = (Predictor(trained.booster, trained.encoder, trained.code, threads) for threads in (1, 8))
 

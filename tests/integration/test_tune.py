@@ -1,0 +1,105 @@
+"""`make tune`: what a search reads, what it leaves with MLflow, and how one that was stopped goes on."""
+
+import json
+import urllib.request
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+
+from flows.ml.lake import Lake
+from ops import tune
+from ops.environment import Place
+from tests.integration.home import MODEL, Home
+
+
+@pytest.fixture
+def searched(home: Home, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home with three months, of which the newest judges; the study is kept in a folder of the test."""
+    home.land("2023-01", "2023-02", "2023-03")
+    monkeypatch.setattr(tune, "here", lambda: Place(tmp_path / "checkout"))
+    return home
+
+
+def search(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["tune", *arguments])
+    return tune.main()
+
+
+def runs() -> list:
+    """The outcomes that MLflow holds, the newest first."""
+    experiment = MlflowClient().get_experiment_by_name(f"{MODEL} tuning")
+    return MlflowClient().search_runs([experiment.experiment_id]) if experiment else []
+
+
+def test_a_search_is_on_the_training_months_alone_and_goes_on_where_it_stopped(
+    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    fetched: list[str] = []
+    download = Lake.download
+
+    def noted(lake: Lake, key: str, *rest, **named) -> None:
+        fetched.append(key)
+        download(lake, key, *rest, **named)
+
+    monkeypatch.setattr(Lake, "download", noted)
+    before = searched.objects()
+
+    first = search(monkeypatch, "--trials", "2")
+    said = capsys.readouterr()
+    again = search(monkeypatch, "--trials", "3")
+    more = capsys.readouterr()
+
+    assert (first, again) == (0, 0)
+    assert sorted({key.split("/")[2] for key in fetched}) == ["2023-01", "2023-02"]
+    assert searched.objects() == before
+    assert f"{MODEL} on 2023-01 to 2023-02, 3 folds; 0 of 2 trials are there" in said.err
+    assert "2 of 3 trials are there" in more.err
+    assert "3 trials; error in minutes on days after those trained on, 3 folds" in more.out
+    assert '    "max_depth": ' in more.out
+    url = more.out.splitlines()[-1]
+    assert urllib.request.urlopen(url.partition("#")[0]).status == 200
+    newest = runs()[0]
+    assert url.endswith(newest.info.run_id)
+    assert (newest.info.status, newest.info.run_name) == ("FINISHED", "3 trials")
+    assert newest.data.metrics["error"] <= newest.data.metrics["error_now"]
+    assert {file.path for file in MlflowClient().list_artifacts(newest.info.run_id)} == {"search.png", "trials.csv"}
+
+
+def test_one_that_is_interrupted_says_how_to_go_on_and_has_the_trials_that_ended(
+    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    calls, error = [], tune.error
+
+    def interrupted(*given) -> float:
+        calls.append(given)
+        if len(calls) > tune.FOLDS + 1:
+            raise KeyboardInterrupt
+        return error(*given)
+
+    before = len(runs())
+    monkeypatch.setattr(tune, "error", interrupted)
+    status = search(monkeypatch, "--trials", "3")
+    said = capsys.readouterr().err
+    monkeypatch.setattr(tune, "error", error)
+    again = search(monkeypatch, "--trials", "2")
+
+    assert status == 130
+    assert "interrupted: 1 trials are kept, and `make tune` goes on from there" in said
+    assert again == 0
+    assert len(runs()) == before + 1
+
+
+def test_the_first_trial_is_the_model_as_it_is(searched: Home, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    search(monkeypatch, "--trials", "1")
+
+    (study,) = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/checkout/.trainyard/mlflow/tuning.db")
+    assert study.best_trial
+    assert json.loads(json.dumps(study.best_trial.params))["max_depth"] == 8
+
+
+def test_with_one_month_there_is_nothing_to_search_on(home: Home, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    home.land("2023-01")
+
+    assert search(monkeypatch) == 1
+    assert "trainyard: the lake does not hold 2022-12" in capsys.readouterr().err

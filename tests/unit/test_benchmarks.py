@@ -1,0 +1,26 @@
+"""A benchmark that the machine has no room for says so before it begins."""
+
+import pytest
+
+from benchmarks import measuring, retrain, scale
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "asked", "said"),
+    [
+        (retrain, ["--times", "64000"], "the course pipeline at 64000 months takes about "),
+        (scale, ["--rows", "900000000000"], "a training on 900,000,000,000 rows takes about "),
+    ],
+)
+def test_a_benchmark_without_enough_memory_says_so_and_stops(monkeypatch, benchmark, asked, said) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", *asked])
+
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+
+    assert str(ended.value).startswith(said)
+    assert str(ended.value).endswith(" MB are free: take fewer rows, or free some.")
+
+
+def test_what_there_is_memory_for_goes_on() -> None:
+    measuring.require_memory(1, "next to nothing")
