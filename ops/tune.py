@@ -113,7 +113,7 @@ def load(model: Model, months: Sequence[Part], file: Path) -> "optuna.Study":
     name = f"{model.name}-{digest_of(searched)[:12]}"
     study = optuna.create_study(storage=f"sqlite:///{file}", study_name=name, load_if_exists=True)
     study.enqueue_trial({name: model.parameters[name] for name in SPACE}, skip_if_exists=True)
-    study.sampler = optuna.samplers.TPESampler(seed=model.seed + len(study.trials), multivariate=True)
+    study.sampler = optuna.samplers.TPESampler(seed=model.seed + len(study.trials))
     return study
 
 
