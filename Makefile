@@ -161,9 +161,10 @@ deploy-plan: install ## Say what a deploy of HEAD would change; ENVIRONMENT, REG
 deploy: install ## Deploy HEAD: image and commit, schedules, parameters; keeps paused what is paused
 	@$(DEPLOY) apply $(DEPLOYED)
 
+# By the environment, which make gives it: whoever starts a rollback writes what is in TO.
 .PHONY: deploy-rollback
 deploy-rollback: install ## Return to the deploy before, or to that of the commit TO
-	@$(DEPLOY) rollback $(DEPLOYED) --to "$(or $(TO),previous)"
+	@$(DEPLOY) rollback $(DEPLOYED) --to "$${TO:-previous}"
 
 .PHONY: smoke
 smoke: install ## Run the deployment smoke/platform and say how it ended

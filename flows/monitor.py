@@ -24,8 +24,8 @@ from flows.retrain import retrain
 from flows.score import score
 
 ALARM = "trainyard.monitor.alarm"
-VERDICTS = ("Promoted", "Kept", "Unchanged", "Refused")
-"""How a retrain ends that came to a verdict."""
+VERDICTS = ("Promoted", "Kept", "Unchanged", "Refused", "Barred")
+"""How a retrain ends that came to a verdict, or had come to one that an operator took back."""
 _NAMESPACE = uuid.UUID("6a1f3c0e-52d5-5b6e-8a57-8c1b0b7d4e26")
 
 

@@ -19,6 +19,15 @@ SECRETS = frozenset({"GITHUB_TOKEN"})
 """The secrets a workflow may read; the token of its own run is the only one there is."""
 CONDITIONS = frozenset({"inputs.rollback == ''", "inputs.rollback != ''"})
 """The conditions there may be: which of its jobs a workflow is started for."""
+WRITES = {
+    "deploy.yaml": frozenset({"id-token"}),
+    "environment.yaml": frozenset({"id-token"}),
+    "scheduled.yaml": frozenset({"contents", "pull-requests", "actions"}),
+}
+"""The workflows that may write, and what: to be known to AWS and Sigstore, to open a pull request.
+
+What runs there comes from no cache, which a branch could have filled.
+"""
 
 _USES = re.compile(r"^\s*(?:- )?uses:\s*(?P<action>[^\s#]+)\s*(?P<comment>#.*)?$")
 _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
@@ -59,7 +68,7 @@ def check(root: Path) -> list[Finding]:
         text = path.read_text("utf-8")
         workflow = Workflow(path.relative_to(root).as_posix(), text, yaml.safe_load(text))
         faults = [*_rights(workflow), *_actions(workflow), *_commands(workflow, repository.verbs(root))]
-        faults += [*_secrets(workflow), *_triggers(workflow), *_conditions(workflow)]
+        faults += [*_caches(workflow), *_secrets(workflow), *_triggers(workflow), *_conditions(workflow)]
         found += [Finding(workflow.file, line, message) for line, message in faults]
     return found
 
@@ -70,6 +79,21 @@ def _rights(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
     for name, job in workflow.jobs.items():
         if not isinstance(job.get("permissions"), dict):
             yield None, f"the job {name} does not list its permissions"
+            continue
+        wanted = {right for right, how in job["permissions"].items() if how == "write"}
+        for right in sorted(wanted - WRITES.get(Path(workflow.file).name, frozenset())):
+            yield None, f"the job {name} may write `{right}`, which no job of this workflow needs"
+
+
+def _caches(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
+    """A workflow that may write takes nothing from a cache; setup-uv has one unless told otherwise."""
+    if Path(workflow.file).name not in WRITES:
+        return
+    for step in workflow.steps:
+        action = str(step.get("uses", "")).partition("@")[0]
+        told = (step.get("with") or {}).get("enable-cache")
+        if action == "actions/cache" or (action == "astral-sh/setup-uv" and told is not False):
+            yield None, f"{action} takes from a cache what runs with the right to write: leave it out"
 
 
 def _actions(workflow: Workflow) -> Iterator[tuple[int | None, str]]:

@@ -177,9 +177,10 @@ def lab(
     yield made
     with cluster.client() as client:
         client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=before))
-    text = faults.table(made.ended)
-    EVIDENCE.with_name("cluster-faults.md").write_text(text)
-    say(f"\n{text}")
+    if made.ended:
+        text = faults.table(made.ended)
+        EVIDENCE.with_name("cluster-faults.md").write_text(text)
+        say(f"\n{text}")
 
 
 @pytest.fixture(scope="session")

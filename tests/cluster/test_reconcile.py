@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -127,17 +128,30 @@ def test_a_run_without_its_job_is_ended_and_a_job_without_its_run_is_deleted(
     assert reconcile(cluster, "--repair", *AT_ONCE)[1].splitlines()[-1] == "nothing to do"
 
 
-def test_it_works_while_the_worker_is_away_and_deletes_nothing_while_prefect_is(
-    cluster: Platform, lost_job: str
-) -> None:
+@contextmanager
+def away(cluster: Platform, *names: str) -> Iterator[None]:
+    """Parts of the platform have no pod for as long as the block lasts."""
     with cluster.disturbing():
         try:
-            for name in ("worker", "prefect"):
+            for name in names:
                 cluster.kubectl("scale", f"deployment/trainyard-{name}", "--replicas=0")
-            succeeded, said = reconcile(cluster, "--repair", *AT_ONCE)
+            yield
         finally:
-            for name in ("prefect", "worker"):
+            for name in reversed(names):
                 cluster.kubectl("scale", f"deployment/trainyard-{name}", "--replicas=1")
+
+
+def test_it_repairs_while_the_worker_is_away(cluster: Platform, lost_job: str) -> None:
+    with away(cluster, "worker"):
+        succeeded, said = reconcile(cluster, "--repair", *AT_ONCE)
+
+    assert succeeded, said
+    assert lost_job not in jobs(cluster)
+
+
+def test_it_deletes_nothing_while_prefect_is_away(cluster: Platform, lost_job: str) -> None:
+    with away(cluster, "worker", "prefect"):
+        succeeded, said = reconcile(cluster, "--repair", *AT_ONCE)
 
     assert succeeded, said
     assert "runs and Jobs: left out. Prefect does not answer" in said

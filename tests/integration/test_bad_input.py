@@ -10,14 +10,27 @@ from typing import Any
 import polars as pl
 import pytest
 
+from flows.backfill import backfill, backfill_scores
 from flows.ingest import ingest
+from flows.monitor import monitor
 from flows.monthly import monthly
+from flows.promote import promote
 from flows.retrain import retrain
+from flows.score import score
 from tests.integration.home import DATASET, MODEL, NOTHING, Home, run, sample
 
 MONTH = "2023-02"
 INGEST: dict[str, Any] = {"dataset": DATASET, "month": MONTH}
 RETRAIN: dict[str, Any] = {"model": MODEL}
+OF_A_MODEL: list[tuple[Any, dict[str, Any]]] = [
+    (retrain, RETRAIN),
+    (monthly, RETRAIN),
+    (score, {"model": MODEL, "month": MONTH}),
+    (monitor, RETRAIN),
+    (promote, {"model": MODEL, "version": "previous", "operator": "ada", "reason": "worse at night"}),
+    (backfill_scores, RETRAIN),
+]
+"""The flows that work with a model's versions, and parameters of each."""
 
 
 def as_file(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], None]:
@@ -131,7 +144,7 @@ def test_a_bucket_that_does_not_exist_is_named(
     assert_refused(home, state, "there is no bucket 'nowhere'. Create it")
 
 
-@pytest.mark.parametrize(("flow", "parameters"), [(ingest, INGEST), (retrain, RETRAIN), (monthly, RETRAIN)])
+@pytest.mark.parametrize(("flow", "parameters"), [(ingest, INGEST), *OF_A_MODEL, (backfill, {"dataset": DATASET})])
 def test_an_s3_that_does_not_answer_is_named_within_fifteen_seconds(
     home: Home, monkeypatch: pytest.MonkeyPatch, closed: str, flow: Any, parameters: dict[str, Any]
 ) -> None:
@@ -144,20 +157,21 @@ def test_an_s3_that_does_not_answer_is_named_within_fifteen_seconds(
     assert_refused(home, state, f"{closed}: no answer .*Check that S3 runs, and AWS_ENDPOINT_URL")
 
 
+@pytest.mark.parametrize(("flow", "parameters"), OF_A_MODEL)
 def test_an_mlflow_that_does_not_answer_is_named_within_fifteen_seconds(
-    home: Home, monkeypatch: pytest.MonkeyPatch, closed: str
+    home: Home, monkeypatch: pytest.MonkeyPatch, closed: str, flow: Any, parameters: dict[str, Any]
 ) -> None:
     home.land("2023-01", "2023-02")
     before, began = home.objects(), time.monotonic()
     with monkeypatch.context() as wrong:
         wrong.setenv("MLFLOW_TRACKING_URI", closed)
-        state = run(retrain, **RETRAIN)
+        state = run(flow, **parameters)
 
     assert time.monotonic() - began < 15
     assert_refused(home, state, f"MLflow at {closed} does not answer .*Start it, or set MLFLOW_TRACKING_URI", before)
 
 
-@pytest.mark.parametrize(("flow", "parameters"), [(ingest, INGEST), (retrain, RETRAIN)])
+@pytest.mark.parametrize(("flow", "parameters"), [(ingest, INGEST), *OF_A_MODEL])
 def test_malformed_settings_are_all_named_at_once(
     home: Home, monkeypatch: pytest.MonkeyPatch, flow: Any, parameters: dict[str, Any]
 ) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from prefect.client.schemas.actions import WorkPoolCreate
 
 from ops import images, registry
 from ops.deploy import NotDeployed, records
 from ops.s3_servers import free_ports
-from tests.integration.deploy_project import NIGHTLY, Project, entry, project, server
+from tests.integration.deploy_project import NIGHTLY, POOL, Project, entry, project, server
 from tests.integration.servers import at
 from tests.platform import supply_chain
 
@@ -47,6 +48,18 @@ def test_a_file_that_cannot_be_applied_is_refused(own: Project, entries: list[di
         own.deploy(*entries)
 
     assert nothing_happened(own, objects)
+
+
+def test_a_platform_without_the_pool_is_refused(own: Project) -> None:
+    objects, template = set(own.lake.keys()), own.client.read_work_pool(POOL).base_job_template
+    own.client.delete_work_pool(POOL)
+    try:
+        with pytest.raises(NotDeployed, match=f"has no work pool `{POOL}`. The platform's bootstrap Job makes it"):
+            own.deploy(entry("greet"))
+        assert set(own.lake.keys()) == objects
+    finally:
+        own.client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=template))
+        own.deploy(entry("greet"))
 
 
 def test_a_flow_that_does_not_import_is_refused(own: Project) -> None:

@@ -113,7 +113,12 @@ def test_a_month_made_to_drift_alarms_with_its_cause(
     for text in told:
         assert text in str(state.message)
     assert event["payload"]["causes"] == causes
-    assert event["payload"]["version"] == 1
+    told_of = event["payload"]
+    assert (told_of["model"], told_of["version"], told_of["month"], told_of["address"]) == (MODEL, 1, MONTH, address)
+    assert told_of["alarms"]
+    assert all(text in str(state.message) for text in told_of["alarms"])
+    assert told_of["figures"] == pytest.approx(report.data.metrics)
+    assert told_of["report"].endswith(f"/runs/{report.info.run_id}")
     assert f"prefect.flow-run.{state.state_details.flow_run_id}" in str(event["related"])
     assert (report.data.tags["outcome"], report.data.tags["causes"]) == ("Alarm", ", ".join(causes))
     assert served.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}

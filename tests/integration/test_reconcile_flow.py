@@ -109,11 +109,12 @@ def test_a_job_cannot_be_looked_for_outside_a_pod() -> None:
     assert "this is no pod that may see Jobs" in done.stderr
 
 
-def test_no_successful_monthly_is_said_by_exit_status_and_webhook(home: Home) -> None:
+@pytest.mark.parametrize("prefect", [{}, {"PREFECT_API_URL": "http://127.0.0.1:9/api"}], ids=["there", "away"])
+def test_no_successful_monthly_is_said_by_exit_status_and_webhook(home: Home, prefect: dict[str, str]) -> None:
     schedule.note(home.lake, MODEL, "Kept", datetime.now(UTC) - timedelta(days=50))
 
     with webhook() as (address, told):
-        done = command("--repair", TRAINYARD_ALERT_WEBHOOK=address)
+        done = command("--repair", TRAINYARD_ALERT_WEBHOOK=address, **prefect)
         dry = command(TRAINYARD_ALERT_WEBHOOK=address)
         off = command("--repair", TRAINYARD_ALERT_WEBHOOK=address, TRAINYARD_MONTHLY_DAYS="0")
 

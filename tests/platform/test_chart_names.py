@@ -76,6 +76,23 @@ def test_the_flows_settings_load_in_a_runs_environment(case: str) -> None:
     assert loaded.scratch == Path("/tmp")
 
 
+def test_the_addresses_of_webhooks_come_from_their_secrets_by_the_names_that_are_read() -> None:
+    objects = chart.case("every option")
+    (bootstrap,) = (each for each in objects.of("Job") if each["metadata"]["name"].rpartition("-bootstrap")[1])
+    (reconcile,) = objects.of("CronJob")
+    pods = bootstrap["spec"]["template"]["spec"], reconcile["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    secret = [
+        {each["name"] for each in container["env"] if "secretKeyRef" in each.get("valueFrom", {})}
+        for (container,) in (pod["containers"] for pod in pods)
+    ]
+
+    source = (ROOT / "infra/helm/trainyard/files/bootstrap/notices.py").read_text()
+    (notices,) = re.findall(r'^ADDRESS = "(.+)"$', source, re.MULTILINE)
+    assert notices in secret[0]
+    assert f"{settings.PREFIX}ALERT_WEBHOOK" in secret[1]
+    assert "alert_webhook" in settings.Settings.model_fields
+
+
 def test_people_are_led_to_mlflow_at_its_own_address() -> None:
     assert run_environment("every option")["TRAINYARD_MLFLOW_UI"] == "https://mlflow.example.org"
 

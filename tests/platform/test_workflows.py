@@ -3,11 +3,13 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from ops.lint import tools, workflows
+from tests import suites
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -27,8 +29,8 @@ jobs:
 """
 
 
-def loaded(name: str) -> dict[str, dict[str, dict[str, object]]]:
-    data: dict[str, dict[str, dict[str, object]]] = yaml.safe_load((ROOT / workflows.FOLDER / name).read_text())
+def loaded(name: str) -> dict[Any, dict[str, Any]]:
+    data: dict[Any, dict[str, Any]] = yaml.safe_load((ROOT / workflows.FOLDER / name).read_text())
     return data
 
 
@@ -76,15 +78,8 @@ def test_every_suite_is_a_job_of_its_own_verb() -> None:
     jobs = loaded("ci.yaml")["jobs"]
 
     run = {name: verbs(job) for name, job in jobs.items()}
-    assert [run[name] for name in ("lint", "unit", "platform", "integration", "demo", "cluster", "evaluate")] == [
-        ["lint"],
-        ["unit"],
-        ["platform"],
-        ["integration"],
-        ["demo-tests"],
-        ["cluster"],
-        ["evaluate"],
-    ]
+    own = {suite: ["demo-tests" if suite == "demo" else suite] for suite in set(suites.SUITES) - suites.OPTIONAL}
+    assert run == own | {"lint": ["lint"], "evaluate": ["evaluate"], "packages": ["sbom", "sbom-diff"]}
 
 
 def test_an_image_is_verified_before_anything_of_it_is_deployed() -> None:
@@ -100,6 +95,31 @@ def test_an_image_is_verified_before_anything_of_it_is_deployed() -> None:
         "deploy",
         "smoke",
     ]
+
+
+def test_a_push_goes_to_staging_and_then_to_production_and_a_rollback_ends_with_a_look_at_it() -> None:
+    deploy = loaded("deploy.yaml")
+    started = deploy[True]  # YAML reads a bare `on` as true
+    jobs = deploy["jobs"]
+
+    assert started["push"] == {"branches": ["main"], "tags": ["v*"]}
+    assert set(started["workflow_dispatch"]["inputs"]) == {"rollback", "environment"}
+    assert {name: (job["if"], job.get("needs")) for name, job in jobs.items()} == {
+        "staging": ("inputs.rollback == ''", None),
+        "production": ("inputs.rollback == ''", ["staging"]),
+        "rollback": ("inputs.rollback != ''", None),
+    }
+    assert [jobs[name]["with"] for name in ("staging", "production")] == [
+        {"environment": "staging"},
+        {"environment": "production"},
+    ]
+    assert verbs(jobs["rollback"]) == ["kubeconfig", "deploy-rollback", "smoke"]
+
+
+def test_packages_and_images_are_refreshed_every_week() -> None:
+    (weekly,) = loaded("scheduled.yaml")[True]["schedule"]
+
+    assert weekly["cron"].split()[2:] == ["*", "*", "1"]
 
 
 def test_whatever_changes_an_environment_shares_its_group_and_is_never_cut_off() -> None:

@@ -25,12 +25,12 @@ jobs:
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 
 
-def findings(root: Path, before: str = "", after: str = "") -> list[str]:
+def findings(root: Path, before: str = "", after: str = "", name: str = "one.yaml") -> list[str]:
     """What is found in the right workflow after a change."""
     assert before in RIGHT
     folder = root / ".github" / "workflows"
     folder.mkdir(parents=True)
-    (folder / "one.yaml").write_text(RIGHT.replace(before, after) if before else RIGHT)
+    (folder / name).write_text(RIGHT.replace(before, after) if before else RIGHT)
     (root / "Makefile").write_text("build:\n\ttrue\n")
     return [str(one) for one in workflows.check(root)]
 
@@ -56,6 +56,8 @@ def test_a_right_workflow_passes(tmp_path: Path) -> None:
         ("permissions: {}\n", "permissions: write-all\n", "has no `permissions: {}` at its top"),
         ("    permissions:\n      contents: read\n", "", "the job one does not list its permissions"),
         ("    permissions:\n      contents: read\n", "    permissions: write-all\n", "the job one does not list"),
+        ("contents: read", "contents: write", "the job one may write `contents`, which no job of this workflow needs"),
+        ("contents: read", "id-token: write", "the job one may write `id-token`, which no job of this workflow needs"),
         (CHECKOUT, "actions/checkout@v7 # v7.0.1", "actions/checkout@v7 is not pinned by its commit"),
         (CHECKOUT, "actions/checkout@3d3c42e # v7.0.1", "is not pinned by its commit"),
         (CHECKOUT, CHECKOUT.partition(" #")[0], "has no comment that says its version"),
@@ -78,6 +80,21 @@ def test_a_workflow_broken_on_purpose_is_found(tmp_path: Path, before: str, afte
     (found,) = findings(tmp_path, before, after)
 
     assert message in found
+
+
+@pytest.mark.parametrize("action", ["actions/cache", "astral-sh/setup-uv"])
+def test_a_workflow_that_may_write_takes_nothing_from_a_cache(tmp_path: Path, action: str) -> None:
+    pinned = f"{action}@{'0' * 40} # v1.0.0"
+
+    (found,) = findings(tmp_path, CHECKOUT, pinned, "deploy.yaml")
+
+    assert f"{action} takes from a cache what runs with the right to write" in found
+
+
+def test_one_that_says_so_takes_nothing_from_a_cache_and_may_write_what_it_needs(tmp_path: Path) -> None:
+    pinned = f"astral-sh/setup-uv@{'0' * 40} # v1.0.0\n        with: {{enable-cache: false}}"
+
+    assert findings(tmp_path, CHECKOUT, pinned, "deploy.yaml") == []
 
 
 def test_a_finding_names_the_line_where_there_is_one(tmp_path: Path) -> None:
