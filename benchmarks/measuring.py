@@ -25,7 +25,7 @@ def require_memory(megabytes: float, what: str) -> None:
 
 @dataclass
 class Stages:
-    """The parts of something that runs once, in their order: the seconds of each, and the peak of memory by its end."""
+    """The parts of something that runs once: the seconds of each, and the process's peak of memory in MB by its end."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     peak_mb: dict[str, float] = field(default_factory=dict)
@@ -42,9 +42,10 @@ class Stages:
         """The function, counted as a stage of its own and not as the part of another that calls it."""
 
         def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            before = self.seconds.get(name, 0.0)
             with self.stage(name):
                 found = function(*args, **kwargs)
-            self.seconds[of] = self.seconds.get(of, 0.0) - self.seconds[name]
+            self.seconds[of] = self.seconds.get(of, 0.0) - (self.seconds[name] - before)
             return found
 
         return timed

@@ -84,19 +84,23 @@ def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str,
     found: dict[str, dict[int, dict[str, Any]]] = {"memory": {}, "disk": {}}
     folder.mkdir(exist_ok=True)
     print(f"{'rows':>11} {'matrix':7} {'seconds':>8} {'boosting':>9} {'of it':>6} {'peak MB':>8} {'B a row':>8}")
+    require_memory(BASE_MB + max(sizes) * ROW_MB, f"a training on {max(sizes):,} rows")
     for rows in sizes:
-        require_memory(BASE_MB + rows * ROW_MB, f"a training on {rows:,} rows")
         call("--folder", str(folder), "--rows", str(rows), "--prepare")
         for where, of in found.items():
             one = json.loads(call("--folder", str(folder), "--rows", str(rows), "--one", where))
             first = next(iter(of.values()), None)
-            slope = (one["peak_mb"] - first["peak_mb"]) * 1e6 / (rows - min(of)) if first else float("nan")
+            slope = (one["peak_mb"] - first["peak_mb"]) * 1e6 / (rows - min(of)) if first else None
             of[rows] = one | {"bytes_a_row": slope}
             line = f"{rows:11,} {where:7} {one['seconds']:8.1f} {one['boosting']:9.1f}"
-            print(f"{line} {one['boosting'] / one['seconds']:6.0%} {one['peak_mb']:8.0f} {slope:8.0f}", flush=True)
-        same = found["memory"][rows]["booster"] == found["disk"][rows]["booster"]
-        told = "the same booster" if same else "NOT THE SAME BOOSTER"
-        print(f"{rows:11,} {told}; on disk by itself below {found['memory'][rows]['needed_mb']:,.0f} MB", flush=True)
+            shown = "" if slope is None else f"{slope:8.0f}"
+            print(f"{line} {one['boosting'] / one['seconds']:6.0%} {one['peak_mb']:8.0f} {shown}", flush=True)
+        if found["memory"][rows]["booster"] != found["disk"][rows]["booster"]:
+            sys.exit(f"{rows:,} rows: the boosters of both ways differ")
+        print(
+            f"{rows:11,} the same booster; on disk by itself below {found['memory'][rows]['needed_mb']:,.0f} MB",
+            flush=True,
+        )
     print(f"One run each, {THREADS} threads; bytes a row beyond the first line of its kind, asked for: {SLOPE} at most")
     return found
 

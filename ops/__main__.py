@@ -84,7 +84,12 @@ def _command(*module: str) -> int:
         return subprocess.call([sys.executable, "-m", *module], cwd=here().root)
     if ports is None:
         raise platform.PlatformError("the platform has never been started here: make start")
-    return subprocess.call([sys.executable, "-m", *module], env=environment(here(), ports), cwd=here().root)
+    process = subprocess.Popen([sys.executable, "-m", *module], env=environment(here(), ports), cwd=here().root)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it was interrupted as well, and ends in its own way
+        raise
 
 
 VERBS = {
@@ -102,7 +107,10 @@ COMMANDS = {
 }
 """Modules that a verb runs in the platform's environment, with all that is given behind it."""
 GOES_ON = "`make demo` goes on from here, `make stop` ends what runs."
-AFTER = {"scenario": "`make scenario` begins anew, `make stop PLACE=scenario` ends what runs."}
+AFTER = {
+    "scenario": "`make scenario` begins anew, `make stop PLACE=scenario` ends what runs.",
+    "tune": "`make tune` goes on from here.",
+}
 """What an interrupt is told with: what to do then."""
 
 

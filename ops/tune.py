@@ -7,9 +7,11 @@ and its outcome is a run of MLflow with the plot. What is found is for a person 
 
 import argparse
 import contextlib
+import fcntl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,8 @@ from flows.ml import judging, report, training
 from flows.ml import snapshot as snapshots
 from flows.ml.definition import Model
 from flows.ml.errors import TrainyardError
-from flows.ml.fingerprint import Part, digest_of
+from flows.ml.fingerprint import TRAINING_SOURCES, Part, digest_of, file_digests
+from flows.ml.settings import Settings
 from flows.resources import open_resources, scratch
 from ops.command import say, says_errors
 from ops.environment import here
@@ -54,25 +57,43 @@ def main() -> int:
     """Search, print what was found; exit status 130 where it was interrupted."""
     parser = argparse.ArgumentParser(prog="python -m ops.tune", description=__doc__)
     parser.add_argument("--model", default="trip-duration", help="the model (default: %(default)s)")
-    parser.add_argument("--trials", type=int, default=50, help="trials in all, those before counted (default: 50)")
+    parser.add_argument("--trials", type=_count, default=50, help="trials in all, those before counted (default: 50)")
     given = parser.parse_args()
     opened, model = open_resources(), models.load(given.model)
-    with scratch(opened.settings) as folder:
+    database = here().folder("mlflow") / "tuning.db"
+    with scratch(opened.settings) as folder, alone(database.with_suffix(".lock")):
         snapshot = snapshots.take(opened.lake, model.dataset, "", None, model.window)
         rows = snapshots.read(opened.lake, model.dataset, snapshot.train, folder, judging.columns(model))
         parts = folds(training.in_scope(rows, model).collect(), model)
-        study = load(model, snapshot.train, here().folder("mlflow") / "tuning.db")
+        study = load(model, snapshot.train, database)
         first, last = snapshot.train[0].month, snapshot.train[-1].month
         say(f"{model.name} on {first} to {last}, {FOLDS} folds; {len(ended(study))} of {given.trials} trials are there")
         try:
-            search(study, model, parts, opened.settings.threads, given.trials)
+            search(study, model, parts, given.trials, partial(error, settings=opened.settings, folder=folder))
         except KeyboardInterrupt:
-            say(f"interrupted: {len(ended(study))} trials are kept, and `make tune` goes on from there")
+            say(f"{len(ended(study))} trials are kept")
             return 130
         print(told(study, model))
         run_id = keep(study, model, snapshot.train, folder)
     print(opened.registry.run_url(run_id, opened.settings.mlflow_url))
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of trials, from 1")
+    return int(text)
+
+
+@contextlib.contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """No other search goes on in this checkout while the block lasts. Raises ``NotSearched`` where one does."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise NotSearched("another search goes on here: wait for its end.") from error
+        yield
 
 
 def folds(rows: pl.DataFrame, model: Model, count: int = FOLDS) -> list[Fold]:
@@ -84,50 +105,60 @@ def folds(rows: pl.DataFrame, model: Model, count: int = FOLDS) -> list[Fold]:
     day = pl.col(model.features.day).dt.date()
     days = rows.select(day.unique().sort()).to_series()
     if len(days) < count + 1:
-        raise NotSearched(f"{len(days)} days are too few for {count} folds: land more months.")
+        raise NotSearched(f"{count} folds need more days than {len(days)}: land more months.")
     ends = [days[round(len(days) * block / (count + 1)) - 1] for block in range(1, count + 2)]
     return [(rows.filter(day <= end), rows.filter((day > end) & (day <= judged))) for end, judged in pairwise(ends)]
 
 
 def load(model: Model, months: Sequence[Part], file: Path) -> "optuna.Study":
-    """The study of a model on these months, begun where there is none; its first trial is the model as it is.
+    """The study of a model on these months, begun where there is none.
 
-    Raises ``NotSearched`` where the model does not say what it has now.
+    Raises ``NotSearched`` where the model does not say what it has now, or has what cannot be searched around.
     """
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if missing := SPACE.keys() - model.parameters.keys():
         raise NotSearched(
-            f"{model.name} names no {', '.join(sorted(missing))} in its parameters: write what it has now."
+            f"{model.name} lacks {', '.join(sorted(missing))}: add them to its parameters, with XGBoost's default."
         )
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if least := [name for name, (_, _, kind) in SPACE.items() if kind == "log" and float(model.parameters[name]) <= 0]:
+        raise NotSearched(f"{', '.join(least)} of {model.name} must be above 0: they are tried by their magnitude.")
     searched = {
         "months": [asdict(month) for month in months],
         "features": asdict(model.features),
         "target": [str(model.target), model.target_unit, str(model.scope)],
-        "rounds": model.rounds,
+        "files": dict(file_digests(TRAINING_SOURCES)),
+        "else": {name: value for name, value in model.parameters.items() if name not in SPACE},
+        "rounds and seed": [model.rounds, model.seed],
         "folds": FOLDS,
         "space": SPACE,
     }
     name = f"{model.name}-{digest_of(searched)[:12]}"
     study = optuna.create_study(storage=f"sqlite:///{file}", study_name=name, load_if_exists=True)
-    study.enqueue_trial({name: model.parameters[name] for name in SPACE}, skip_if_exists=True)
     study.sampler = optuna.samplers.TPESampler(seed=model.seed + len(study.trials))
     return study
 
 
-def search(study: "optuna.Study", model: Model, parts: Sequence[Fold], threads: int, trials: int) -> None:
-    """Try until there are ``trials`` that ended; each is the mean of the folds' errors, in the unit of the model."""
+def search(
+    study: "optuna.Study", model: Model, parts: Sequence[Fold], trials: int, judged: Callable[..., float]
+) -> None:
+    """Try the model as it is, where nobody did, and then others until there are ``trials`` that ended.
+
+    A trial's value is the mean of the folds' errors, in the unit of the model.
+    """
 
     def tried(trial: "optuna.Trial") -> float:
         began = time.perf_counter()
         changed = replace(model, parameters={**model.parameters, **suggested(trial)})
-        errors = [error(changed, *fold, threads) for fold in parts]
+        errors = [judged(changed, *fold) for fold in parts]
         trial.set_user_attr("seconds", time.perf_counter() - began)
         trial.set_user_attr("folds", errors)
         return float(np.mean(errors))
 
+    if not as_it_is(study, model):
+        study.enqueue_trial({name: model.parameters[name] for name in SPACE})
+        study.optimize(tried, n_trials=1)
     if (left := trials - len(ended(study))) > 0:
         study.optimize(tried, n_trials=left, show_progress_bar=True)
 
@@ -142,10 +173,10 @@ def suggested(trial: "optuna.Trial") -> dict[str, Any]:
     }
 
 
-def error(model: Model, train: pl.DataFrame, judge: pl.DataFrame, threads: int) -> float:
+def error(model: Model, train: pl.DataFrame, judge: pl.DataFrame, *, settings: Settings, folder: Path) -> float:
     """The RMSE on rows of a model trained on others, in its unit."""
-    trained = training.train(train, model, threads)
-    predictor = training.Predictor(trained.booster, trained.encoder, trained.code, threads)
+    trained = training.train(train, model, settings.threads, folder=folder, memory=settings.memory)
+    predictor = training.Predictor(trained.booster, trained.encoder, trained.code, settings.threads)
     actual = training.targets(judge, model) / model.target_unit
     return float(np.sqrt(np.mean((predictor.predict(judge) - actual) ** 2)))
 
@@ -155,15 +186,15 @@ def ended(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
     return [trial for trial in study.trials if trial.value is not None]
 
 
-def now(study: "optuna.Study", model: Model) -> "optuna.trial.FrozenTrial":
-    """The trial of the parameters that the model has."""
-    return next(trial for trial in ended(study) if trial.params == {name: model.parameters[name] for name in SPACE})
+def as_it_is(study: "optuna.Study", model: Model) -> list["optuna.trial.FrozenTrial"]:
+    """The trials that ended of the parameters that the model has."""
+    return [trial for trial in ended(study) if trial.params == {name: model.parameters[name] for name in SPACE}]
 
 
 def told(study: "optuna.Study", model: Model) -> str:
     """What was found, for people: the errors and seconds of the model as it is and of the best, and its parameters."""
     lines = [f"{len(ended(study))} trials; error in {model.unit} on days after those trained on, {FOLDS} folds"]
-    for name, trial in (("now", now(study, model)), ("best", study.best_trial)):
+    for name, trial in (("now", as_it_is(study, model)[0]), ("best", study.best_trial)):
         each = ", ".join(f"{one:.3f}" for one in trial.user_attrs["folds"])
         lines.append(f"{name:5} {trial.value:.4f}  ({each})  {trial.user_attrs['seconds']:.1f} s")
     lines += [f'    "{name}": {value:.4g},' for name, value in study.best_params.items()]
@@ -180,7 +211,7 @@ def keep(study: "optuna.Study", model: Model, months: Sequence[Part], folder: Pa
         best = study.best_trial
         for parameter, value in {**best.params, "months": ", ".join(month.month for month in months)}.items():
             client.log_param(run.info.run_id, parameter, value)
-        for metric, figure in (("error", best.value), ("error_now", now(study, model).value)):
+        for metric, figure in (("error", best.value), ("error_now", as_it_is(study, model)[0].value)):
             client.log_metric(run.info.run_id, metric, float(figure or 0.0))
         (plot := folder / "search.png").write_bytes(pictured(study, model))
         study.trials_dataframe().to_csv(trials := folder / "trials.csv", index=False)
@@ -204,7 +235,7 @@ def pictured(study: "optuna.Study", model: Model) -> bytes:
     """A PNG: the errors in the order of the trials beside errors against seconds."""
     from matplotlib.figure import Figure
 
-    found, at = ended(study), now(study, model)
+    found, at = ended(study), as_it_is(study, model)[0]
     errors = np.array([trial.value for trial in found])
     seconds = np.array([trial.user_attrs["seconds"] for trial in found])
     figure = Figure(figsize=(9.6, 4.2), dpi=100, layout="constrained")

@@ -1,7 +1,9 @@
 """Encoded rows to a booster, and a stored booster back: what is XGBoost's in training and predicting."""
 
 import contextlib
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +18,11 @@ from flows.ml.definition import Model
 from flows.ml.features import BATCH, Fitted, Integers, Matrix
 
 FLOAT = np.dtype(np.float32).itemsize
-PROCESS, A_ROW, A_CELL = 500_000_000, 40, 3
-"""Bytes that a training in memory takes: before its matrix, and for each row and each cell of that. Measured by
-``benchmarks/scale.py``."""
+PROCESS, A_ROW, A_CELL = 600_000_000, 40, 6
+"""Bytes that a training in memory takes at most: before its matrix, and for each row and each cell of that.
+
+Measured by ``benchmarks/scale.py``; a cell takes half where no value is missing and ``max_bin`` is 256 at most.
+"""
 Progress = Callable[[int, int], object]
 """Called after each round with the rounds done and the rounds in all."""
 
@@ -42,12 +46,14 @@ def matrix(
     """Rows as a booster is trained on them, binned; gives what trains it, from the mean of their targets: its UBJSON.
 
     They are encoded once, a batch at a time. Files in ``folder``, or where temporary files go, hold them: until the
-    matrix is there as they are encoded, 4 bytes a row and column; with ``external`` the matrix itself, some 3 bytes,
+    matrix is there as they are encoded, 4 bytes a row and column; with ``external`` the matrix itself, 3 to 6 bytes,
     for as long as the block lasts. The bytes of the booster are the same either way, and for any number of threads.
     Built in a thread of its own: a signal to stop is an exception in the main one, and is lost in a callback.
     """
     kind = xgb.ExtMemQuantileDMatrix if external else xgb.QuantileDMatrix
     with tempfile.TemporaryDirectory(prefix="matrix-", dir=folder) as own:
+        if external:
+            _require_room(Path(own), rows.height * len(model.features.names) * (FLOAT + A_CELL))
         batches = _Batches(fitted, rows, target, model, Path(own), external=external)
         del rows, target
         with batches, ThreadPoolExecutor(1) as pool:
@@ -70,6 +76,12 @@ def matrix(
             yield fit
         finally:
             data.clear()  # with it XGBoost removes its file
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Raise ``OSError`` where a disk has less room than the files take: XGBoost would end the process there."""
+    if (free := shutil.disk_usage(folder).free) < size:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {free:,} of {size:,} bytes", str(folder))
 
 
 def load(booster: bytes, threads: int) -> xgb.Booster:
@@ -129,7 +141,7 @@ class _Batches(xgb.DataIter):
             return np.fromfile(self._encoded, np.float32, shape[0] * shape[1]).reshape(shape)
         matrix = self._fitted.transform(self._rows[part])
         self._encoded.seek(0, os.SEEK_END)
-        matrix.tofile(self._encoded)
+        self._encoded.write(matrix.data)
         self._known += shape[0]
         return matrix
 

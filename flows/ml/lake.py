@@ -7,6 +7,7 @@ PutObject as far as it may be, and sent in parts beyond, where a key must be the
 keys as a file tree: no key may also be another one's folder.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -21,7 +22,6 @@ from typing import IO, Any
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.loaders import create_loader
 
 from flows.ml.lake_errors import (
     BucketMissing,
@@ -55,7 +55,6 @@ __all__ = [
 ]
 
 MIB = 1 << 20
-_LOADER = create_loader()
 
 
 @dataclass(frozen=True)
@@ -279,8 +278,13 @@ def connect(bucket: str, prefix: str = "", session: boto3.Session | None = None,
 def _chain() -> botocore.session.Session:
     """The standard chain. Reading what S3 can do takes 0.1 s, which every client of a process would pay anew."""
     chain = botocore.session.get_session()
-    chain.register_component("data_loader", _LOADER)
+    chain.register_component("data_loader", _loader())
     return chain
+
+
+@functools.cache
+def _loader() -> Any:
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def _config(read_timeout: int, attempts: int) -> Config:

@@ -17,7 +17,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectNotFound
 
 from flows import models
-from flows.ml import fingerprint, judging, ledger, snapshot, training
+from flows.ml import fingerprint, judging, landing, ledger, predictions, snapshot, training
 from flows.ml.registry import Version
 from ops.kind import demo as demonstration
 from tests.cluster import faults
@@ -197,6 +197,21 @@ def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
     assert cluster.registry().champion(MODEL) == versions[-1].number
     assert cluster.registry().versions(MODEL) == versions
     assert took < CANCELLED
+
+
+def test_the_operators_flows_run_as_jobs(cluster: Platform, versions: list[Version]) -> None:
+    at_once = {f"backfill-scores/{MODEL}": {}, "backfill/green-trips": {}, "reconcile/platform": {}}
+    begun = [cluster.start(deployment, parameters) for deployment, parameters in at_once.items()]
+    ended = [cluster.wait(run, 480) for run in begun]
+    for deployment in (f"score/{MODEL}", f"monitor/{MODEL}"):
+        ended.append(cluster.wait(cluster.start(deployment, {"month": "2023-03"}), 480))
+
+    lake, newest = cluster.lake(), versions[-1].number
+    address = landing.manifest(lake, "green-trips", "2023-03").address
+    assert [name(run) for run in ended[:2]] == ["Filled", "Nothing missing"]
+    assert name(ended[2]) in {"Nothing to do", "Dry run"}
+    assert [name(run) for run in ended[3:]] == ["Unchanged", "Within limits"]
+    assert predictions.find(lake, MODEL, "2023-03", address, newest)
 
 
 def test_schedules_fire(cluster: Platform, often: Any) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ from ops.minio import MinioMissing, find
 from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
 from tests.integration import home as homes
 from tests.integration import monitored, reconciling
-from tests.integration.servers import prefect_and_mlflow
+from tests.integration.disturbed import Table
+from tests.integration.servers import ROOT, prefect_and_mlflow
 from tests.integration.warm import Warm
 
 ACCESS_KEY = "trainyard-tests"
@@ -111,3 +113,16 @@ def alarming(home: homes.Home) -> homes.Home:
     assert homes.run(retrain, model=homes.MODEL).name == "Promoted"
     home.land(monitored.MONTH, rows=lambda rows: rows.filter(pl.col("PULocationID") != 75))
     return home
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+    """What became of the flows that a module disturbs; printed, and kept beside the reports of the tests."""
+    found = Table()
+    yield found
+    name = str(request.module.__name__).rpartition("test_")[2].replace("_", "-")
+    (folder := ROOT / ".trainyard" / "tests").mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(found.text())
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{found.text()}", file=sys.stderr)  # the standard output of a worker of xdist is not shown

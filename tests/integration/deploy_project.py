@@ -128,14 +128,15 @@ class Project:
 
 @contextlib.contextmanager
 def server(platform: Mapping[str, str]) -> Iterator[SyncPrefectClient]:
-    """A client of the server, on which the pool is made, and deleted in the end; the environment of this process leads
-    there."""
+    """A client of the server, where this process leads; on it the pool is made, and deleted in the end."""
     with at({**platform, "PYTHONPATH": str(ROOT)}), get_client(sync_client=True) as client:
         with contextlib.suppress(ObjectNotFound):  # that of another module, with another template
             client.delete_work_pool(POOL)
         client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=TEMPLATE))
-        yield client
-        client.delete_work_pool(POOL)  # another module's has another template
+        try:
+            yield client
+        finally:
+            client.delete_work_pool(POOL)  # another module's has another template
 
 
 @contextlib.contextmanager

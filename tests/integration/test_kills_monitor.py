@@ -1,7 +1,9 @@
 """A ``monitor`` killed at its calls: one report, one alarm, and one retrain that answers it."""
 
+import os
 from typing import Any
 
+import pytest
 from mlflow import MlflowClient
 
 from flows.ml import landing
@@ -10,6 +12,8 @@ from tests.integration import calls
 from tests.integration.home import DATASET, MODEL, Home, run
 from tests.integration.monitored import MONTH, alarms, events, markers, reports
 from tests.integration.warm import Warm
+
+pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
 
 
 def test_a_monitor_killed_at_any_call_is_completed_by_the_next_one(alarming: Home, warm: Warm) -> None:

@@ -1,12 +1,12 @@
 """`make tune`: what a search reads, what it leaves with MLflow, and how one that was stopped goes on."""
 
-import json
 import urllib.request
+from dataclasses import replace
 
-import optuna
 import pytest
 from mlflow import MlflowClient
 
+from flows import models
 from flows.ml.lake import Lake
 from ops import tune
 from ops.environment import Place
@@ -66,16 +66,17 @@ def test_a_search_is_on_the_training_months_alone_and_goes_on_where_it_stopped(
     assert {file.path for file in MlflowClient().list_artifacts(newest.info.run_id)} == {"search.png", "trials.csv"}
 
 
-def test_one_that_is_interrupted_says_how_to_go_on_and_has_the_trials_that_ended(
-    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
+@pytest.mark.parametrize("kept", [0, 1])
+def test_one_that_is_interrupted_goes_on_and_tries_the_model_as_it_is_in_any_case(
+    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys, kept: int
 ) -> None:
     calls, error = [], tune.error
 
-    def interrupted(*given) -> float:
+    def interrupted(*given, **named) -> float:
         calls.append(given)
-        if len(calls) > tune.FOLDS + 1:
+        if len(calls) > kept * tune.FOLDS + 1:
             raise KeyboardInterrupt
-        return error(*given)
+        return error(*given, **named)
 
     before = len(runs())
     monkeypatch.setattr(tune, "error", interrupted)
@@ -84,18 +85,32 @@ def test_one_that_is_interrupted_says_how_to_go_on_and_has_the_trials_that_ended
     monkeypatch.setattr(tune, "error", error)
     again = search(monkeypatch, "--trials", "2")
 
-    assert status == 130
-    assert "interrupted: 1 trials are kept, and `make tune` goes on from there" in said
-    assert again == 0
+    assert (status, again) == (130, 0)
+    assert f"{kept} trials are kept" in said
     assert len(runs()) == before + 1
+    assert "2 trials; error in minutes" in (out := capsys.readouterr().out)
+    assert "now   " in out
 
 
-def test_the_first_trial_is_the_model_as_it_is(searched: Home, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_a_search_that_is_done_judges_the_model_that_was_changed_since(
+    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     search(monkeypatch, "--trials", "1")
+    capsys.readouterr()
+    definition = models.load(MODEL)
+    changed = replace(definition, parameters={**definition.parameters, "max_depth": 5})
+    monkeypatch.setattr(tune.models, "load", lambda _: changed)
 
-    (study,) = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/checkout/.trainyard/mlflow/tuning.db")
-    assert study.best_trial
-    assert json.loads(json.dumps(study.best_trial.params))["max_depth"] == 8
+    status = search(monkeypatch, "--trials", "1")
+
+    assert status == 0
+    assert "2 trials; error in minutes" in capsys.readouterr().out
+
+
+def test_no_number_of_trials_is_refused(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    with pytest.raises(SystemExit):
+        search(monkeypatch, "--trials", "0")
+    assert "0 is no number of trials, from 1" in capsys.readouterr().err
 
 
 def test_with_one_month_there_is_nothing_to_search_on(home: Home, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -159,14 +159,13 @@ def test_numbers_of_a_million_and_more_stay_integers() -> None:
     assert {"name": "PREFECT_WORKER_QUERY_SECONDS", "value": "1000000"} in worker["env"]
 
 
-@pytest.mark.parametrize(("setting", "limit"), [("TRAINYARD_THREADS", "cpu"), ("TRAINYARD_MEMORY", "memory")])
-def test_a_run_takes_what_its_pod_may_use(setting: str, limit: str) -> None:
+def test_a_run_trains_with_as_many_threads_as_its_pod_may_use_processors() -> None:
     job = flow_run_job.job(chart.case("default"), PAIR)
 
     own = flow_run_job.container(job)
-    (found,) = (each for each in own["env"] if each["name"] == setting)
-    assert found["valueFrom"] == {"resourceFieldRef": {"containerName": own["name"], "resource": f"limits.{limit}"}}
-    assert own["resources"]["limits"][limit]
+    (threads,) = (each for each in own["env"] if each["name"] == "TRAINYARD_THREADS")
+    assert threads["valueFrom"] == {"resourceFieldRef": {"containerName": own["name"], "resource": "limits.cpu"}}
+    assert own["resources"]["limits"]["cpu"] == "2"
 
 
 def test_a_run_gets_what_its_deployment_asks_for() -> None:

@@ -30,10 +30,9 @@ OF_A_LAPTOP = {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "PREFECT_CLI_PR
 
 
 def run_environment(case: str) -> dict[str, str]:
-    """What a flow run finds in its environment on the cluster; its threads and memory as its pod would have them."""
+    """What a flow run finds in its environment on the cluster; the number of threads as its pod would have it."""
     objects = chart.case(case)
-    limits = {"TRAINYARD_THREADS": "2", "TRAINYARD_MEMORY": str(2**31)}
-    return {**flow_run_job.environment(objects, flow_run_job.job(objects, PAIR)), **limits}
+    return {**flow_run_job.environment(objects, flow_run_job.job(objects, PAIR)), "TRAINYARD_THREADS": "2"}
 
 
 def entrypoints() -> list[str]:

@@ -1,9 +1,12 @@
 """Training and predicting: the same bytes every time, and named errors."""
 
+import errno
 import os
+import shutil
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,6 +86,19 @@ def test_the_matrix_is_on_disk_only_where_it_has_to_be(rows, trained):
 
     assert not train(rows, MODEL, 1, memory=enough).external
     assert train(rows, MODEL, 1, memory=enough - 1).external
+
+
+@pytest.mark.parametrize("memory", [None, boosting.PROCESS])
+def test_a_full_disk_is_an_error_with_its_number(rows, tmp_path, monkeypatch, memory):
+    monkeypatch.setattr(boosting.tempfile, "TemporaryFile", lambda **_: Path("/dev/full").open("w+b"))  # noqa: SIM115
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(boosting.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
+
+    with pytest.raises(OSError, match="No space left on device") as found:
+        train(rows, MODEL, 1, folder=tmp_path, memory=memory)
+
+    assert found.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_predictions_do_not_depend_on_threads_or_on_the_other_rows(rows, trained):

@@ -29,10 +29,25 @@ def test_too_few_days_are_an_error_that_says_what_to_do() -> None:
     rows = trips(1, 3_000)
     days = rows.filter(pl.col("pickup_at").dt.date() == rows["pickup_at"].dt.date().min())
 
-    with pytest.raises(tune.NotSearched, match="1 days are too few for 3 folds: land more months"):
+    with pytest.raises(tune.NotSearched, match="3 folds need more days than 1: land more months"):
         tune.folds(days, MODEL)
 
 
-def test_a_model_that_does_not_say_what_it_has_is_an_error(tmp_path) -> None:
-    with pytest.raises(tune.NotSearched, match=r"trip-duration names no .*max_depth.* in its parameters: write what"):
-        tune.load(replace(MODEL, parameters={"eta": 0.1}), [], tmp_path / "study.db")
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"eta": 0.1}, "trip-duration lacks colsample_bytree, max_depth, .*: add them to its parameters"),
+        ({**dict.fromkeys(tune.SPACE, 1), "reg_lambda": 0}, "reg_lambda of trip-duration must be above 0"),
+    ],
+)
+def test_a_model_that_cannot_be_searched_around_is_an_error(tmp_path, parameters, said) -> None:
+    with pytest.raises(tune.NotSearched, match=said):
+        tune.load(replace(MODEL, parameters=parameters), [], tmp_path / "study.db")
+
+
+def test_a_second_search_at_once_is_refused_and_one_afterwards_is_not(tmp_path) -> None:
+    refused = pytest.raises(tune.NotSearched, match="another search goes on here")
+    with tune.alone(tmp_path / "lock"), refused, tune.alone(tmp_path / "lock"):
+        pass
+    with tune.alone(tmp_path / "lock"):
+        pass

@@ -62,8 +62,6 @@ job_configuration:
                   value: {{`"{{ commit }}"`}}
                 - name: TRAINYARD_THREADS
                   valueFrom: {resourceFieldRef: {containerName: prefect-job, resource: limits.cpu}}
-                - name: TRAINYARD_MEMORY
-                  valueFrom: {resourceFieldRef: {containerName: prefect-job, resource: limits.memory}}
                 - name: MLFLOW_TRACKING_USERNAME
                   valueFrom: {secretKeyRef: {name: {{ include "trainyard.mlflowAuthSecret" . }}, key: username}}
                 - name: MLFLOW_TRACKING_PASSWORD
