@@ -1,10 +1,10 @@
 """A month scored by a stored model: rows a second and peak memory against rows, beside what cannot be done without.
 
-The months are 2023-02 resampled, distance and duration with jitter. ``score`` is what the flow does between two
-transfers: load the model as MLflow stores it, then read, encode, predict, write, digest. Of it ``decode`` is reading
-the Parquet alone and ``predict`` the booster alone on rows that are encoded already. Each is measured in a process of
-its own, imports not counted; the table gives medians. Run it as ``python -m benchmarks.score [--runs N]`` on a machine
-that does nothing else.
+The months are 2023-02 resampled, distance and duration with jitter, in a lake on SeaweedFS. ``score`` is what the
+flow's task does: bring the month from the lake, load the model as MLflow stores it, read, encode, predict, write,
+digest, bring the predictions into the lake. Of it ``decode`` is reading the Parquet alone and ``predict`` the booster
+alone on rows that are encoded already. Each is measured in a process of its own, imports not counted; the table gives
+medians. Run it as ``python -m benchmarks.score [--runs N]`` on a machine that does nothing else.
 """
 
 import argparse
@@ -15,26 +15,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measuring import peak_mb
+from ops import s3_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2
+BUCKET = "bench"
 ROWS = (250_000, 1_000_000, 4_000_000)
 TARGET = 250_000
 """Rows a second that ``score`` has to reach on two cores."""
 
 
 def prepare(folder: Path) -> None:
-    """Leave a model as MLflow stores it, trained on 2023-01, and the resampled months in ``folder``."""
+    """Leave a stored model, trained on 2023-01, in ``folder``, and the resampled months there and in the lake."""
     import mlflow.pyfunc
     import numpy as np
 
     from benchmarks import months
     from flows import models
     from flows.ml import month_files, serving, training
+    from flows.ml.lake import connect
     from flows.ml.registration import ARTIFACTS
     from flows.ml.serving_requirements import serving_requirements
 
@@ -50,25 +55,43 @@ def prepare(folder: Path) -> None:
     )
     real, random = months.landed("2023-02"), np.random.default_rng(0)
     for rows in ROWS:
-        month_files.write(months.resampled(real, rows, random), folder / f"{rows}.parquet")
+        month_files.write(months.resampled(real, rows, random), path := folder / f"{rows}.parquet")
+        connect(BUCKET).upload_new(path.name, path)
+
+
+@contextmanager
+def lake(folder: Path) -> Iterator[None]:
+    """A lake for as long as the block lasts; the environment of this process leads there."""
+    keys = ("bench", uuid.uuid4().hex)
+    server = s3_servers.seaweedfs(
+        s3_servers.find_weed(), folder, s3_servers.free_ports(s3_servers.SEAWEEDFS_PORTS), *keys
+    )
+    with s3_servers.running(server, folder / "log"):
+        s3_servers.make_bucket(server.url, BUCKET, *keys)
+        names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+        os.environ.update(zip(names, (server.url, *keys, s3_servers.REGION), strict=True))
+        yield
 
 
 def score(folder: Path, rows: int) -> Callable[[], float]:
-    """Load, read, encode, predict, write, digest."""
+    """From the lake and back: load, read, encode, predict, write, digest."""
     import mlflow.pyfunc
 
     from flows import models
     from flows.ml import scoring
     from flows.ml.champion import Champion
+    from flows.ml.lake import connect
     from flows.ml.registry import Version
 
     def run() -> float:
         began = time.perf_counter()
-        stored = mlflow.pyfunc.load_model(str(folder / "model"))
-        champion = Champion(Version("trip-duration", 1, "", "", {}), ("2023-01",), stored)
+        lake = connect(BUCKET)
         with tempfile.TemporaryDirectory() as scratch:
-            source = folder / f"{rows}.parquet"
+            lake.download(f"{rows}.parquet", source := Path(scratch) / "month.parquet")
+            stored = mlflow.pyfunc.load_model(str(folder / "model"))
+            champion = Champion(Version("trip-duration", 1, "", "", {}), ("2023-01",), stored)
             found = scoring.score(champion, models.load("trip-duration"), source, Path(scratch), lambda done, of: None)
+            lake.upload_new(f"{uuid.uuid4().hex}.parquet", found.file.path)
         assert (found.rows, found.reasons) == (rows, {})
         return time.perf_counter() - began
 
@@ -161,7 +184,7 @@ def main() -> None:
     if given.one:
         print(json.dumps(measure(given.one, given.folder, given.rows)))
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, lake(Path(folder)):
         found = compare(Path(folder), given.runs)
     print(f"{'rows':>10} {'score s':>8} {'rows a s':>9} {'CPU s':>6} {'peak MB':>8} {'decode s':>9} {'predict s':>10}")
     for rows, ways in found.items():

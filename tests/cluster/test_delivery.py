@@ -96,6 +96,15 @@ class Delivery:
             text += yaml.safe_dump([entry], default_flow_style=False).replace("\n", "\n  ").join(("\n  ", "\n"))
         return self.platform.commit({"flows/probe.py": FLOW.format(word=word), "prefect.yaml": text, **changed})
 
+    def push_packages(self, word: str) -> str:
+        """The same with a package more: a lock that is another, and its image in the registry; the commit."""
+        old, lock = self.image, "flows/requirements.txt"
+        commit = self.push_code(word, **{lock: f"{(self.platform.root / lock).read_text()}# one more\n"})
+        build = ["docker", "build", "--quiet", f"--label=word={word}", f"--tag={self.image}", "-"]
+        run(build, stdin=NEW_PACKAGE.format(image=old))
+        run(["docker", "push", "--quiet", self.image])
+        return commit
+
     def submit(self, *arguments: str) -> str:
         """What `python -m ops.deploy submit` prints."""
         command = [sys.executable, "-m", "ops.deploy", "submit", *arguments, "--registry", self.registry]
@@ -132,6 +141,11 @@ def pair_of(pod: dict[str, Any]) -> tuple[str, str]:
     (container,) = pod["spec"]["containers"]
     variables = {each["name"]: each.get("value") for each in container["env"]}
     return container["image"], str(variables["TRAINYARD_GIT_SHA"])
+
+
+def both_differ(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two pairs have neither image nor commit in common."""
+    return one[0] != other[0] and one[1] != other[1]
 
 
 @pytest.fixture(scope="module")
@@ -171,10 +185,7 @@ def test_a_change_of_packages_is_deployed_with_its_commit_and_taken_back(
 ) -> None:
     before, old = delivery.pair(), delivery.image
     began = time.monotonic()
-    locked = (delivery.platform.root / "flows/requirements.txt").read_text()
-    commit = delivery.push_code("two", **{"flows/requirements.txt": f"{locked}# one more\n"})
-    run(["docker", "build", "--quiet", f"--tag={delivery.image}", "-"], stdin=NEW_PACKAGE.format(image=old))
-    run(["docker", "push", "--quiet", delivery.image])
+    commit = delivery.push_packages("two")
 
     delivery.submit("apply")
 
@@ -204,7 +215,7 @@ def test_a_run_that_waits_for_its_pod_keeps_the_pair_it_was_submitted_with(deliv
     try:
         waiting = delivery.platform.start(PROBE)
         delivery.platform.await_pod(waiting, 60, phase="Pending")
-        delivery.push_code("four")
+        delivery.push_packages("four")
         delivery.deploy()
     finally:
         delivery.platform.kubectl("uncordon", delivery.platform.place.node)
@@ -214,7 +225,7 @@ def test_a_run_that_waits_for_its_pod_keeps_the_pair_it_was_submitted_with(deliv
     assert state
     assert str(state.message).startswith(f"{before[1]} three ")
     assert delivery.pairs(waiting) == {before}
-    assert delivery.pair() != before
+    assert both_differ(before, delivery.pair())
 
 
 def test_a_run_that_is_rescheduled_has_the_old_pair_first_and_then_the_new_one(delivery: Delivery) -> None:
@@ -223,7 +234,7 @@ def test_a_run_that_is_rescheduled_has_the_old_pair_first_and_then_the_new_one(d
     before = delivery.pair()
     running = delivery.platform.start(PROBE, {"seconds": 20})
     pod = delivery.platform.await_pod(running, 480)
-    after = delivery.push_code("six")
+    after = delivery.push_packages("six")
     delivery.deploy()
 
     seen = {pair_of(pod)}
@@ -234,12 +245,13 @@ def test_a_run_that_is_rescheduled_has_the_old_pair_first_and_then_the_new_one(d
     assert ended.state
     assert str(ended.state.message).startswith(f"{after} six ")
     assert seen == {before, delivery.pair()}
+    assert both_differ(before, delivery.pair())
 
 
 def test_a_run_that_was_scheduled_before_the_deploy_and_starts_after_it_has_the_new_pair(delivery: Delivery) -> None:
     later = Scheduled(scheduled_time=now("UTC") + timedelta(seconds=45))
-    scheduled = delivery.platform.start(PROBE, state=later)
-    after = delivery.push_code("seven")
+    before, scheduled = delivery.pair(), delivery.platform.start(PROBE, state=later)
+    after = delivery.push_packages("seven")
     delivery.deploy()
 
     ended = delivery.platform.wait(scheduled, 480)
@@ -247,3 +259,4 @@ def test_a_run_that_was_scheduled_before_the_deploy_and_starts_after_it_has_the_
     assert ended.state
     assert str(ended.state.message).startswith(f"{after} seven ")
     assert delivery.pairs(scheduled) == {delivery.pair()}
+    assert both_differ(before, delivery.pair())
