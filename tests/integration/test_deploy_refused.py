@@ -50,18 +50,6 @@ def test_a_file_that_cannot_be_applied_is_refused(own: Project, entries: list[di
     assert nothing_happened(own, objects)
 
 
-def test_a_platform_without_the_pool_is_refused(own: Project) -> None:
-    objects, template = set(own.lake.keys()), own.client.read_work_pool(POOL).base_job_template
-    own.client.delete_work_pool(POOL)
-    try:
-        with pytest.raises(NotDeployed, match=f"has no work pool `{POOL}`. The platform's bootstrap Job makes it"):
-            own.deploy(entry("greet"))
-        assert set(own.lake.keys()) == objects
-    finally:
-        own.client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=template))
-        own.deploy(entry("greet"))
-
-
 def test_a_flow_that_does_not_import_is_refused(own: Project) -> None:
     (own.root / "flows" / "broken.py").write_text("import no_such_module\n")
     objects = set(own.lake.keys())
@@ -165,3 +153,14 @@ def test_an_image_that_is_in_no_registry_is_refused(own: Project, prefix: str, i
 def test_a_registry_that_is_away_is_told_and_not_taken_for_one_without_the_image(own: Project, image: str) -> None:
     with pytest.raises(NotDeployed, match=r"does not answer for .*--trust-image"):
         own.deploy(image=f"localhost:{free_ports(1)[0]}/flows:one", trust_image=False)
+
+
+def test_a_platform_without_the_pool_is_refused(own: Project) -> None:
+    objects, template = set(own.lake.keys()), own.client.read_work_pool(POOL).base_job_template
+    own.client.delete_work_pool(POOL)
+    try:
+        with pytest.raises(NotDeployed, match=f"has no work pool `{POOL}`. The platform's bootstrap Job makes it"):
+            own.deploy(entry("greet"))
+        assert set(own.lake.keys()) == objects
+    finally:
+        own.client.create_work_pool(WorkPoolCreate(name=POOL, type="kubernetes", base_job_template=template))
