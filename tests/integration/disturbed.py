@@ -14,7 +14,7 @@ from tests.integration.home import Home
 from tests.integration.warm import Warm
 
 WAYS = ("killed", *ERRORS)
-SHARE = {"ingest": 1, "promote": 1, "retrain": 8, "monthly": 24}
+SHARE = {"ingest": 1, "promote": 1, "retrain": 8, "monthly": 8}
 """Of how many moments one is tried, where not all are."""
 
 
@@ -83,7 +83,9 @@ class Trial:
         made = table.made.get(self.flow) or self._calls(warm)
         table.made[self.flow] = made
         kept = next((n for n, what in enumerate(made, 1) if "S3 PUT" in what and "/results/train/" in what), None)
-        for moment in shared(made, self.flow, way):
+        moments = shared(made, self.flow, way)
+        assert moments
+        for moment in moments:
             with self.home() as (home, parameters):
                 end = calls.disturb(warm, home.env, moment, self.flow, **parameters)
                 if end and end["name"] == "Failed":
