@@ -1,8 +1,11 @@
-"""What the commands of ``ops`` share: how they end on a named error, and what they repeat of programs they ran."""
+"""What the commands of ``ops`` share: one at a time, how they end on a named error, what they repeat of programs."""
 
+import contextlib
+import fcntl
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from flows.ml.errors import TrainyardError
 
@@ -19,6 +22,17 @@ def says_errors[**P](main: Callable[P, int]) -> Callable[P, int]:
             return 1
 
     return command
+
+
+@contextlib.contextmanager
+def alone(lock: Path, refusal: Exception) -> Iterator[None]:
+    """Held by one process while the block lasts, however it ends; raises ``refusal`` while another holds it."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise refusal from error
+        yield
 
 
 def say(line: str) -> None:

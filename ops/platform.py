@@ -1,7 +1,6 @@
 """The local platform: started, found running, stopped."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -18,6 +17,7 @@ import psutil
 
 from ops import ports as free_ports
 from ops import processes
+from ops.command import alone
 from ops.environment import Place, Ports, environment, revision
 from ops.services import Service, services, worker
 
@@ -46,11 +46,8 @@ class PortLost(PlatformError):
 @contextlib.contextmanager
 def exclusive(place: Place) -> Iterator[None]:
     """Held by the one command that starts or stops the platform; raises PlatformError while another holds it."""
-    with (place.folder(".") / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PlatformError("another make demo, start or stop is at work here: wait for it to end.") from error
+    refusal = PlatformError("another make demo, start or stop is at work here: wait for it to end.")
+    with alone(place.folder(".") / "lock", refusal):
         yield
 
 

@@ -7,7 +7,6 @@ and its outcome is a run of MLflow with the plot. What is found is for a person 
 
 import argparse
 import contextlib
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -28,6 +27,7 @@ from flows.ml.errors import TrainyardError
 from flows.ml.fingerprint import TRAINING_SOURCES, Part, digest_of, file_digests
 from flows.ml.settings import Settings
 from flows.resources import open_resources, scratch
+from ops import command
 from ops.command import say, says_errors
 from ops.environment import here
 
@@ -85,15 +85,9 @@ def _count(text: str) -> int:
     return int(text)
 
 
-@contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> contextlib.AbstractContextManager[None]:
     """No other search goes on in this checkout while the block lasts. Raises ``NotSearched`` where one does."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise NotSearched("another search goes on here: wait for its end.") from error
-        yield
+    return command.alone(lock, NotSearched("another search goes on here: wait for its end."))
 
 
 def folds(rows: pl.DataFrame, model: Model, count: int = FOLDS) -> list[Fold]:

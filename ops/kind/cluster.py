@@ -1,7 +1,6 @@
 """The kind cluster of a checkout, with a kubeconfig of its own: the user's is neither read nor changed."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from ops import ports as free_ports
+from ops.command import alone
 from ops.kind.tools import CommandFailed, KindError, run
 
 NAMESPACE = "trainyard"
@@ -77,11 +77,8 @@ def of(root: Path, name: str | None = None, state: Path | None = None) -> Cluste
 def exclusive(cluster: Cluster) -> Iterator[None]:
     """Held by the one command that changes the cluster; raises ``KindError`` while another holds it."""
     cluster.state.mkdir(parents=True, exist_ok=True)
-    with cluster.state.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise KindError("another make kind-up, kind-deploy or kind-down is at work here: wait for it.") from error
+    refusal = KindError("another make kind-up, kind-deploy or kind-down is at work here: wait for it.")
+    with alone(cluster.state.with_suffix(".lock"), refusal):
         yield
 
 
