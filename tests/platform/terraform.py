@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 def policies(plan: dict[str, Any]) -> Iterator[tuple[str, Document]]:
     """Every policy in the state that a plan starts from, with the address of what has it."""
-    for resource in _resources(plan["prior_state"]["values"]["root_module"]):
+    for resource in resources(plan["prior_state"]["values"]["root_module"]):
         if resource["type"] in NO_GRANT:
             continue
         for name in ("policy", "assume_role_policy"):
@@ -38,10 +38,11 @@ def policies(plan: dict[str, Any]) -> Iterator[tuple[str, Document]]:
                 yield f"{resource['address']}.{name}", document
 
 
-def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every resource of a module and of those within it, as Terraform writes a state or a plan as JSON."""
     yield from module.get("resources", ())
     for child in module.get("child_modules", ()):
-        yield from _resources(child)
+        yield from resources(child)
 
 
 def faults(document: Document) -> list[str]:

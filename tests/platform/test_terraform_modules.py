@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from ops import terraform
 from ops.lint import terraform as check
 from ops.lint.finding import Skipped
 from tests.platform.terraform import FOLDER, ROOT, requires_terraform
+from tests.platform.terraform_made import RUNS
+from tests.platform.test_terraform_root import blocks
 
 MODULES = sorted(path.name for path in (FOLDER / "modules").iterdir())
-PARTS = {"bucket", "key", "service-account-role"}
-"""Modules that other modules are made of."""
 IN_MOTO_ALONE = {"logins"}
 """Terraform cannot pretend that there are ephemeral passwords; the suite ``integration`` makes real ones."""
 
@@ -44,7 +45,26 @@ def test_every_module_keeps_its_rules() -> None:
 def test_every_module_has_a_test() -> None:
     tested = {path.name.removesuffix(".tftest.hcl") for path in (FOLDER / "tests").iterdir()}
 
-    assert {*MODULES} - PARTS - IN_MOTO_ALONE == tested
+    assert {*MODULES} - IN_MOTO_ALONE == tested
+
+
+@pytest.mark.parametrize("module", ["", *MODULES])
+def test_every_rule_of_a_variable_names_it_and_refuses_something_in_a_test(module: str) -> None:
+    folder, runs = (FOLDER / "modules" / module, FOLDER / "tests") if module else (FOLDER, RUNS)
+    rules: Counter[str] = Counter()
+    for head, body in blocks((folder / "variables.tf").read_text()):
+        name, messages = head.split('"')[1], re.findall(r'error_message = "(.+)"$', body, re.MULTILINE)
+        assert all(name in message for message in messages)
+        rules[name] += len(messages)
+
+    tested = Counter(re.findall(r"expect_failures = \[var\.(\w+)\]", text(runs / f"{module or 'refused'}.tftest.hcl")))
+
+    assert module in IN_MOTO_ALONE or rules - tested == Counter()
+
+
+def text(path: Path) -> str:
+    """What a file holds; nothing where there is none."""
+    return path.read_text() if path.exists() else ""
 
 
 @requires_terraform

@@ -73,6 +73,70 @@ run "an_api_without_ranges_is_not_on_the_internet" {
   }
 }
 
+run "what_the_cluster_keeps_is_encrypted_and_what_it_does_is_logged" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  assert {
+    condition     = one(aws_eks_cluster.this.encryption_config).resources == toset(["secrets"])
+    error_message = "Secrets are encrypted by the key of the cluster."
+  }
+
+  assert {
+    condition     = alltrue([for each in aws_launch_template.node : one(one(each.block_device_mappings).ebs).encrypted == "true"])
+    error_message = "The disks of the nodes are encrypted."
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.enabled_cluster_log_types == toset(["api", "audit", "authenticator"])
+    error_message = "Who called the API, and for what, is logged."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.control_plane.name == "/aws/eks/trainyard-staging/cluster" && aws_cloudwatch_log_group.control_plane.retention_in_days == 30
+    error_message = "The logs go where EKS writes them, and are kept as long as is said."
+  }
+}
+
+run "only_those_who_are_named_are_let_in" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.access_config[0] == { authentication_mode = "API", bootstrap_cluster_creator_admin_permissions = false }
+    error_message = "Access entries alone let in, also whoever makes the cluster."
+  }
+
+  assert {
+    condition     = toset([for each in aws_eks_access_entry.administrators : each.principal_arn]) == toset(values(var.administrators))
+    error_message = "Each administrator has an entry."
+  }
+
+  assert {
+    condition     = [for each in aws_eks_access_policy_association.administrators : [each.principal_arn, each.policy_arn, each.access_scope[0].type]] == [["arn:aws:iam::111122223333:role/platform", "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "cluster"]]
+    error_message = "Each administrator may do everything."
+  }
+}
+
+run "the_autoscaler_is_told_of_the_disks_of_nodes_that_are_not_there" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  assert {
+    condition     = one(aws_autoscaling_group_tag.training_disk.tag).key == "k8s.io/cluster-autoscaler/node-template/resources/ephemeral-storage" && one(aws_autoscaling_group_tag.training_disk.tag).value == "48Gi"
+    error_message = "The group of the trainings says how much room a node of it has."
+  }
+}
+
 run "pods_do_not_reach_the_credentials_of_their_node" {
   command = plan
 
@@ -170,6 +234,20 @@ run "a_platform_without_nodes_is_refused" {
   expect_failures = [var.platform_nodes]
 }
 
+run "fewer_nodes_at_most_than_at_least_are_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    platform_nodes = { instance_types = ["t3.large"], min = 3, max = 2, disk_gib = 40 }
+  }
+
+  expect_failures = [var.platform_nodes]
+}
+
 run "a_disk_too_small_is_refused" {
   command = plan
 
@@ -193,6 +271,20 @@ run "no_room_for_trainings_is_refused" {
 
   variables {
     training_nodes = { instance_types = ["m7i.xlarge"], max = 0, disk_gib = 60, capacity = "SPOT" }
+  }
+
+  expect_failures = [var.training_nodes]
+}
+
+run "a_disk_too_small_for_a_training_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    training_nodes = { instance_types = ["m7i.xlarge"], max = 2, disk_gib = 19, capacity = "SPOT" }
   }
 
   expect_failures = [var.training_nodes]

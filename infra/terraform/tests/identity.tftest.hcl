@@ -36,8 +36,11 @@ run "only_jobs_of_the_environment_may_deploy" {
   }
 
   assert {
-    condition     = contains(flatten([for each in data.aws_iam_policy_document.github.statement[0].condition : each.values]), "repo:acme/trainyard:environment:staging")
-    error_message = "GitHub must say that the job is of this repository and in this environment."
+    condition = { for each in one(data.aws_iam_policy_document.github.statement).condition : each.variable => one(each.values) } == {
+      "token.actions.githubusercontent.com:sub" = "repo:acme/trainyard:environment:staging"
+      "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+    }
+    error_message = "GitHub must say that the job is of this repository and in this environment, for AWS."
   }
 
   assert {

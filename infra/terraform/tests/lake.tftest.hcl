@@ -42,6 +42,52 @@ run "what_a_model_stands_on_never_expires" {
   }
 }
 
+run "what_passes_goes_when_it_is_said_and_uploads_that_did_not_end_go" {
+  command = plan
+
+  module {
+    source = "./modules/lake"
+  }
+
+  assert {
+    condition     = { for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.filter[0].prefix => rule.expiration[0].days if length(rule.expiration) > 0 } == { "candidates/" = 30, "quarantine/" = 90 }
+    error_message = "Files of trainings and broken rows are kept as long as is said."
+  }
+
+  assert {
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.filter[0].prefix if length(rule.abort_incomplete_multipart_upload) > 0] == [""]
+    error_message = "Parts of uploads that did not end go, wherever they are."
+  }
+
+  assert {
+    condition     = alltrue([for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.status == "Enabled"])
+    error_message = "Every rule counts."
+  }
+}
+
+run "who_looked_at_the_lake_is_logged" {
+  command = plan
+
+  module {
+    source = "./modules/lake"
+  }
+
+  assert {
+    condition     = aws_s3_bucket_logging.lake.bucket == "trainyard-staging-lake-111122223333" && aws_s3_bucket_logging.lake.target_bucket == "trainyard-staging-logs-111122223333"
+    error_message = "Accesses to the lake are written into a bucket of their own."
+  }
+
+  assert {
+    condition     = one(one(data.aws_iam_policy_document.delivery.statement).principals).identifiers == toset(["logging.s3.amazonaws.com"]) && one(data.aws_iam_policy_document.delivery.statement).resources == toset(["arn:aws:s3:::trainyard-staging-logs-111122223333/lake/*"])
+    error_message = "S3 alone writes there."
+  }
+
+  assert {
+    condition     = one([for each in one(data.aws_iam_policy_document.delivery.statement).condition : each.values if each.variable == "aws:SourceArn"]) == tolist(["arn:aws:s3:::trainyard-staging-lake-111122223333"])
+    error_message = "It writes of the lake alone."
+  }
+}
+
 run "an_entry_of_the_ledger_is_written_while_its_number_is_free" {
   command = plan
 

@@ -40,6 +40,24 @@ run "a_tag_means_one_image_and_each_is_scanned" {
   }
 }
 
+run "what_has_no_tag_is_a_signature_and_stays_with_its_image" {
+  command = plan
+
+  module {
+    source = "./modules/registry"
+  }
+
+  assert {
+    condition     = alltrue([for each in aws_ecr_lifecycle_policy.this : [for rule in jsondecode(each.policy).rules : [rule.selection.tagStatus, rule.selection.tagPatternList]] == [["tagged", ["*"]]]])
+    error_message = "Images alone, which have a tag, are counted and expire."
+  }
+
+  assert {
+    condition     = alltrue([for each in aws_ecr_lifecycle_policy.this : jsondecode(each.policy).rules[0].selection.countNumber == 30]) && length(aws_ecr_lifecycle_policy.this) == 3
+    error_message = "Each repository keeps as many images as it is told."
+  }
+}
+
 run "a_repository_that_keeps_too_few_is_refused" {
   command = plan
 

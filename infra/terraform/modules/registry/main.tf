@@ -16,6 +16,9 @@ resource "aws_ecr_repository" "this" {
   }
 }
 
+# A tag never moves here, so what has none is no leftover: it is the signature, provenance or bill of materials of an
+# image, which ECR keeps as untagged manifests. A rule for untagged or any would count and expire these. ECR removes them
+# by itself, once their image is gone.
 resource "aws_ecr_lifecycle_policy" "this" {
   for_each = aws_ecr_repository.this
 
@@ -24,14 +27,8 @@ resource "aws_ecr_lifecycle_policy" "this" {
     rules = [
       {
         rulePriority = 1
-        description  = "Layers of pushes that did not end, and what was untagged"
-        selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 14 }
-        action       = { type = "expire" }
-      },
-      {
-        rulePriority = 2
-        description  = "All but the newest"
-        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = var.kept_images }
+        description  = "All images but the newest"
+        selection    = { tagStatus = "tagged", tagPatternList = ["*"], countType = "imageCountMoreThan", countNumber = var.kept_images }
         action       = { type = "expire" }
       },
     ]
