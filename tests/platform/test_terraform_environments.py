@@ -1,4 +1,4 @@
-"""The shipped environments, made of their own .tfvars: what they hold is protected, and no role may do more than it must."""
+"""The shipped environments, each of its own .tfvars: what they hold is protected, no role may do more than it must."""
 
 import re
 from collections.abc import Iterator
