@@ -85,3 +85,30 @@ def test_a_model_of_ones_own_that_cannot_be_trained_is_an_error(tmp_path: Path, 
 
 def test_the_verb_reads_the_public_months_in_order() -> None:
     assert list(evaluate.months(ROOT)) == ["2023-01", "2023-02", "2023-03"]
+
+
+def test_the_verb_puts_a_page_for_every_model_into_the_jobs_summary(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.setattr(evaluate, "months", lambda root: files)
+    monkeypatch.setattr("sys.argv", ["evaluate", "--base", "HEAD"])
+
+    status = evaluate.main()
+
+    page = (tmp_path / "summary.md").read_text()
+    assert status == 0
+    assert page.strip() == capsys.readouterr().out.strip()
+    assert all(f"## {name}: this change against" in page for name in models.ModelName)
+    assert "| all |" in page
+
+
+def test_a_base_that_git_does_not_know_is_a_sentence_and_no_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.setattr("sys.argv", ["evaluate", "--base", "no-such-branch"])
+
+    assert evaluate.main() == 1
+    assert "git knows no revision no-such-branch" in capsys.readouterr().err
+    assert not (tmp_path / "summary.md").exists()
