@@ -6,7 +6,7 @@ reference, in the ConfigMap ``<release>-deploy``; what depends on the commit is 
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,20 @@ PATHS = ("flows", "ops", "prefect.yaml", "docker", ".gitignore", "infra/helm/tra
 SCRIPT = 'mkdir -p /tmp/code && cd /tmp/code && python3 -c "$PULL" && exec python3 -m ops.deploy "$@"'
 START = 300.0
 """Seconds the pod may take to start, most of them to pull the image."""
+RUN = 900.0
+"""Seconds the deploy may run: then Kubernetes ends the Job, by the deadline in the chart's manifest."""
 END = 60.0
 """Seconds the Job may take to be told finished, once its log has ended."""
 POLL = 1.0
-HOPELESS = {"ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
+HOPELESS = {
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+}
+SIGNALLED = 128
+"""From here on an exit status is the number of a signal that ended a program, and not what it says of itself."""
 
 Say = Callable[[str], None]
 
@@ -49,7 +59,7 @@ def submit(place: Namespace, root: Path, image: str, commit: str, arguments: Seq
     name = made.rpartition("/")[2]
     say(f"Job {name} in namespace {place.name}: ops.deploy {' '.join(arguments)}")
     pod = _await_start(place, name)
-    stream(["kubectl", "logs", f"--namespace={place.name}", "--follow", f"pod/{pod}"], say)
+    stream(["kubectl", "logs", f"--namespace={place.name}", "--follow", f"pod/{pod}"], say, RUN)
     return _await_end(place, name, pod)
 
 
@@ -79,7 +89,7 @@ def _await_start(place: Namespace, job: str) -> str:
     """The pod of a Job once it runs, or has run. Takes the Job away and raises ``NotDeployed`` where it does not."""
     deadline, why = time.monotonic() + START, "it has no pod"
     while time.monotonic() < deadline:
-        for pod in json.loads(place.kubectl("get", "pods", f"--selector=job-name={job}", "--output=json"))["items"]:
+        for pod in _pods(place, job):
             if pod["status"].get("phase") in ("Running", "Succeeded", "Failed"):
                 return str(pod["metadata"]["name"])
             reason, why = waiting(pod)
@@ -88,6 +98,11 @@ def _await_start(place: Namespace, job: str) -> str:
         time.sleep(POLL)
     place.kubectl("delete", f"job/{job}", "--wait=false")
     raise NotDeployed(f"the pod of the deploy did not start: {why}. Nothing was changed; mend that and run this again.")
+
+
+def _pods(place: Namespace, job: str) -> list[dict[str, Any]]:
+    found = json.loads(place.kubectl("get", "pods", f"--selector=job-name={job}", "--output=json"))
+    return list(found["items"])
 
 
 def waiting(pod: dict[str, Any]) -> tuple[str, str]:
@@ -102,15 +117,39 @@ def waiting(pod: dict[str, Any]) -> tuple[str, str]:
 
 
 def _await_end(place: Namespace, job: str, pod: str) -> int:
-    """The exit status of the deploy. Raises ``NotDeployed`` where it does not come to an end."""
+    """The exit status of the deploy. Raises ``NotDeployed`` where it was killed, or does not come to an end."""
     deadline = time.monotonic() + END
     while time.monotonic() < deadline:
         found = json.loads(place.kubectl("get", f"job/{job}", "--output=json"))
-        for condition in found.get("status", {}).get("conditions", ()):
-            if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
-                return 0 if condition["type"] == "Complete" else 1
+        ends = {
+            each["type"]: each for each in found.get("status", {}).get("conditions", ()) if each["status"] == "True"
+        }
+        if "Complete" in ends:
+            return 0
+        if failed := ends.get("Failed") or ends.get("FailureTarget"):  # the latter while its pod still goes
+            _require_own_end(_pods(place, job), failed)
+            return 1
         time.sleep(POLL)
     raise NotDeployed(
         f"the log of pod {pod} has ended and Job {job} has not. The rest is in `kubectl --namespace {place.name} logs"
         f" {pod}`. Run this again: it completes what is begun."
     )
+
+
+def _require_own_end(pods: Sequence[dict[str, Any]], failed: Mapping[str, Any]) -> None:
+    """Raises ``NotDeployed`` unless the deploy ended by itself, and its log says why."""
+    ended = [each for pod in pods if (each := _terminated(pod))]
+    if any(each["exitCode"] < SIGNALLED for each in ended):
+        return
+    said = [f"{each.get('reason', 'Error')}, exit status {each['exitCode']}" for each in ended]
+    said += [
+        f"{pod['status']['reason']} {pod['status'].get('message', '')}" for pod in pods if pod["status"].get("reason")
+    ]
+    why = said or [f"{failed.get('reason', '')} {failed.get('message', '')}".strip() or "its pod is gone"]
+    raise NotDeployed(f"the deploy was killed: {'; '.join(why)}. Run this again: it completes what is begun.")
+
+
+def _terminated(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """How the container of a pod ended; empty while it has not."""
+    states = [each.get("state", {}).get("terminated") for each in pod["status"].get("containerStatuses", ())]
+    return next((dict(each) for each in states if each), {})

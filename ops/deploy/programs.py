@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -55,9 +56,14 @@ def last_words(text: str, lines: int = 6) -> str:
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:]) or "nothing"
 
 
-def stream(argv: Sequence[str], say: Callable[[str], None]) -> None:
-    """Tell every line of a program as it prints it, until it ends."""
+def stream(argv: Sequence[str], say: Callable[[str], None], patience: float) -> None:
+    """Tell every line of a program as it prints it, until it ends; after ``patience`` seconds it is ended."""
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
-        for line in process.stdout:
-            say(line.rstrip("\n"))
+        end = threading.Timer(patience, process.kill)
+        end.start()
+        try:
+            for line in process.stdout:
+                say(line.rstrip("\n"))
+        finally:
+            end.cancel()

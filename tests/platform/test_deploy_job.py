@@ -73,7 +73,7 @@ def test_its_secrets_are_those_of_a_flow_run_and_by_reference(case: str) -> None
 def test_it_is_ended_by_itself_and_not_tried_again_behind_anyones_back() -> None:
     spec = made("laptop")["spec"]
 
-    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]) == (0, 900, 120)
+    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]) == (0, job.RUN, 120)
     assert pod("laptop")["restartPolicy"] == "Never"
 
 

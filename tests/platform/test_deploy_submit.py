@@ -1,0 +1,163 @@
+"""What becomes of a deploy in the cluster whose pod does not start, is killed or falls silent: a sentence and an end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.deploy import __main__ as commands
+from ops.deploy import job
+from ops.deploy.errors import NotDeployed
+from tests.platform.chart import ROOT
+from tests.unit import stand_ins
+
+TEMPLATE = {"spec": {"template": {"spec": {"containers": [{"name": "deploy", "env": []}]}}}}
+RUNNING = {"phase": "Running"}
+KUBECTL = """
+cd {folder}
+echo "$*" >>told
+case "$1 $3" in
+  "get configmap/"*) cat configmap ;;
+  create*) echo job.batch/deploy-1 ;;
+  "get pods") cat pods; [ ! -e later ] || mv later pods ;;
+  "get job/"*) cat job ;;
+  logs*) . ./log ;;
+esac
+"""
+
+
+class Cluster:
+    """kubectl, as if a cluster were there: what it tells of the pod and the Job."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        stand_ins.put(folder, "kubectl", KUBECTL.format(folder=folder))
+        (folder / "configmap").write_text(json.dumps({"data": {"job.yaml": json.dumps(TEMPLATE)}}))
+        (folder / "log").write_text("echo working")
+        self.ends("Complete")
+
+    def pod(self, status: dict[str, Any] | None, *, later: bool = False) -> None:
+        """The pod's status, or that it is gone; ``later``: from the second question on."""
+        items = [{"metadata": {"name": "deploy-1-x"}, "status": status}] if status else []
+        (self.folder / ("later" if later else "pods")).write_text(json.dumps({"items": items}))
+
+    def ends(self, kind: str, **said: str) -> None:
+        """How the Job ends; an empty kind: not at all."""
+        conditions = [{"type": kind, "status": "True", **said}] if kind else []
+        (self.folder / "job").write_text(json.dumps({"status": {"conditions": conditions}}))
+
+    @property
+    def told(self) -> str:
+        """What kubectl was told."""
+        return (self.folder / "told").read_text()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    stand_ins.first_on_path(tmp_path, monkeypatch)
+    monkeypatch.setattr(job, "POLL", 0.0)
+    made = Cluster(tmp_path)
+    made.pod(RUNNING)
+    return made
+
+
+def submit(said: list[str]) -> int:
+    return job.submit(job.Namespace(), ROOT, "flows@sha256:1", "c0ffee", ["apply"], said.append)
+
+
+def ended(status: int, reason: str) -> dict[str, Any]:
+    """The status of a pod whose container has ended."""
+    return {"phase": "Failed", "containerStatuses": [{"state": {"terminated": {"exitCode": status, "reason": reason}}}]}
+
+
+def test_a_deploy_that_succeeds_is_followed_to_its_end(cluster: Cluster) -> None:
+    said: list[str] = []
+
+    assert submit(said) == 0
+    assert said[1:] == ["working"]
+
+
+def test_a_deploy_that_ends_itself_has_said_why(cluster: Cluster) -> None:
+    cluster.pod(ended(1, "Error"), later=True)
+    cluster.ends("Failed", reason="BackoffLimitExceeded")
+
+    assert submit([]) == 1
+
+
+@pytest.mark.parametrize("condition", ["Failed", "FailureTarget"])
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (ended(137, "OOMKilled"), "OOMKilled, exit status 137"),
+        (ended(143, "Error"), "Error, exit status 143"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, "Evicted low on disk"),
+        (None, "DeadlineExceeded too long"),
+    ],
+    ids=["out of memory", "told to stop", "evicted", "gone"],
+)
+def test_a_deploy_that_was_killed_is_a_sentence(
+    cluster: Cluster, condition: str, status: dict[str, Any] | None, sentence: str
+) -> None:
+    cluster.pod(status, later=True)
+    cluster.ends(condition, reason="DeadlineExceeded", message="too long")
+
+    with pytest.raises(NotDeployed, match=rf"^the deploy was killed: {sentence}\. Run this again"):
+        submit([])
+
+
+def test_the_verb_ends_with_the_sentence_and_status_1(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.pod(ended(137, "OOMKilled"), later=True)
+    cluster.ends("Failed")
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", "smoke", "--image", "flows:1", "--trust-image"])
+
+    assert commands.main() == 1
+    assert capsys.readouterr().err.startswith("trainyard: the deploy was killed: OOMKilled")
+
+
+@pytest.mark.parametrize("reason", sorted(job.HOPELESS))
+def test_an_image_that_cannot_be_had_is_not_waited_for_and_its_job_is_taken_away(cluster: Cluster, reason: str) -> None:
+    waiting = {"reason": reason, "message": "no such image"}
+    cluster.pod({"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]})
+
+    with pytest.raises(NotDeployed, match=rf"did not start: {reason} no such image\. Nothing was changed"):
+        submit([])
+
+    assert "delete --namespace=trainyard job/deploy-1 --wait=false" in cluster.told
+
+
+def test_a_pod_that_no_node_takes_is_waited_for_as_long_as_is_said(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unplaced = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+    cluster.pod({"phase": "Pending", "conditions": [unplaced]})
+    monkeypatch.setattr(job, "START", 0.2)
+
+    with pytest.raises(NotDeployed, match=r"did not start: Unschedulable no room\."):
+        submit([])
+
+    assert "delete --namespace=trainyard job/deploy-1" in cluster.told
+
+
+def test_a_log_that_never_ends_is_left_once_the_job_must_have_ended(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cluster.folder / "log").write_text("exec sleep 3600")
+    cluster.pod(None, later=True)
+    cluster.ends("Failed", reason="DeadlineExceeded")
+    monkeypatch.setattr(job, "RUN", 0.2)
+
+    with pytest.raises(NotDeployed, match="the deploy was killed: DeadlineExceeded"):
+        submit([])
+
+
+def test_a_job_that_does_not_end_though_its_log_has_is_not_waited_for_for_ever(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.ends("")
+    monkeypatch.setattr(job, "END", 0.2)
+
+    with pytest.raises(NotDeployed, match=r"the log of pod deploy-1-x has ended and Job deploy-1 has not"):
+        submit([])
