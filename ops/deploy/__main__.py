@@ -80,14 +80,20 @@ VERBS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
 }
 
 
+BRINGS_NO_IMAGE = ("rollback", "smoke")
+"""The verbs whose Job runs in the image of the installed chart: that of the checkout may never have been pushed."""
+
+
 def _submit(given: argparse.Namespace) -> int:
     """The verb in a Job. A registry is asked from here, where one is logged in; the pod's own image is proof enough."""
-    image = checks.image(_image(given), trusted=given.trust_image)
+    own = given.inner in BRINGS_NO_IMAGE and not given.image
+    image = "" if own else checks.image(_image(given), trusted=given.trust_image)
     commit = checkout.head(ROOT)
     arguments = [given.inner]
     if given.inner != "smoke":
         by = given.by or checkout.author(ROOT)
-        arguments += ["--image", image, "--trust-image", "--by", by, "--environment", given.environment]
+        arguments += ["--trust-image", "--by", by, "--environment", given.environment]
+        arguments += ["--image", image] if image else []
         arguments += ["--repository", given.repository] if given.repository else []
     if given.inner == "rollback":
         arguments += ["--to", given.to]

@@ -64,11 +64,16 @@ def submit(place: Namespace, root: Path, image: str, commit: str, arguments: Seq
 
 
 def manifest(template: str, pull: str, image: str, commit: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """The Job: the chart's manifest with the image, the commit, the pull step's text and the arguments in it."""
+    """The Job: the chart's manifest with the image, the commit, the pull step's text and the arguments in it.
+
+    Without an image it has that of the chart. Raises ``NotDeployed`` where the chart names none.
+    """
     job: dict[str, Any] = yaml.safe_load(template)
     (container,) = job["spec"]["template"]["spec"]["containers"]
     given = {"TRAINYARD_GIT_SHA": commit, "GIT_PATHS": " ".join(PATHS), "PULL": pull}
-    container["image"] = image
+    container["image"] = image or container["image"]
+    if not container["image"]:
+        raise NotDeployed("the installed chart names no image for this. Upgrade it: make chart-upgrade, or give IMAGE.")
     container["args"] = ["sh", "-euc", SCRIPT, "deploy", *arguments]
     container["env"] = [*({"name": name, "value": value} for name, value in given.items()), *container["env"]]
     return job

@@ -24,10 +24,10 @@ pytestmark = requires_helm
 ARGUMENTS = ("rollback", "--image", IMAGES["flows"], "--trust-image", "--by", "ann", "--to", "previous")
 
 
-def made(case: str) -> Object:
+def made(case: str, image: str = IMAGES["flows"]) -> Object:
     """The Job as it is handed to Kubernetes."""
     template = chart.case(case).one("ConfigMap", "-deploy")["data"]["job.yaml"]
-    return job.manifest(template, (ROOT / "ops/pull.py").read_text(), IMAGES["flows"], COMMIT, ARGUMENTS)
+    return job.manifest(template, (ROOT / "ops/pull.py").read_text(), image, COMMIT, ARGUMENTS)
 
 
 def pod(case: str) -> Object:
@@ -75,6 +75,13 @@ def test_it_is_ended_by_itself_and_not_tried_again_behind_anyones_back() -> None
 
     assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]) == (0, job.RUN, 120)
     assert pod("laptop")["restartPolicy"] == "Never"
+
+
+@every_case
+def test_without_an_image_of_its_own_it_runs_in_the_charts_image_of_flow_runs(case: str) -> None:
+    (container,) = made(case, image="")["spec"]["template"]["spec"]["containers"]
+
+    assert container["image"] == IMAGES["flows"]
 
 
 def test_its_command_is_one_that_a_deploy_takes() -> None:

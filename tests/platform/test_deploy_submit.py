@@ -1,4 +1,4 @@
-"""What becomes of a deploy in the cluster whose pod does not start, is killed or falls silent: a sentence and an end."""
+"""What becomes of a deploy in the cluster whose pod does not start, is killed or falls silent; and of a way back."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ from ops.deploy.errors import NotDeployed
 from tests.platform.chart import ROOT
 from tests.unit import stand_ins
 
-TEMPLATE = {"spec": {"template": {"spec": {"containers": [{"name": "deploy", "env": []}]}}}}
+CONTAINER = {"name": "deploy", "image": "the chart's", "env": []}
 RUNNING = {"phase": "Running"}
 KUBECTL = """
 cd {folder}
 echo "$*" >>told
 case "$1 $3" in
   "get configmap/"*) cat configmap ;;
-  create*) echo job.batch/deploy-1 ;;
+  create*) cat >created; echo job.batch/deploy-1 ;;
   "get pods") cat pods; [ ! -e later ] || mv later pods ;;
   "get job/"*) cat job ;;
   logs*) . ./log ;;
@@ -33,9 +33,21 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         stand_ins.put(folder, "kubectl", KUBECTL.format(folder=folder))
-        (folder / "configmap").write_text(json.dumps({"data": {"job.yaml": json.dumps(TEMPLATE)}}))
+        self.template(CONTAINER)
         (folder / "log").write_text("echo working")
         self.ends("Complete")
+
+    def template(self, container: dict[str, Any]) -> None:
+        """The Job as the chart has it."""
+        manifest = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        (self.folder / "configmap").write_text(json.dumps({"data": {"job.yaml": json.dumps(manifest)}}))
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """The container of the Job that was made."""
+        (container,) = json.loads((self.folder / "created").read_text())["spec"]["template"]["spec"]["containers"]
+        found: dict[str, Any] = container
+        return found
 
     def pod(self, status: dict[str, Any] | None, *, later: bool = False) -> None:
         """The pod's status, or that it is gone; ``later``: from the second question on."""
@@ -161,3 +173,31 @@ def test_a_job_that_does_not_end_though_its_log_has_is_not_waited_for_for_ever(
 
     with pytest.raises(NotDeployed, match=r"the log of pod deploy-1-x has ended and Job deploy-1 has not"):
         submit([])
+
+
+@pytest.mark.parametrize("verb", commands.BRINGS_NO_IMAGE)
+def test_a_way_back_needs_no_image_of_the_checkout(
+    cluster: Cluster, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", verb, "--registry", "127.0.0.1:1/where-nobody-answers"])
+
+    assert commands.main() == 0
+    assert cluster.made["image"] == "the chart's"
+    assert "--image" not in cluster.made["args"]
+
+
+def test_an_image_that_is_named_is_the_one_it_runs_in(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", "rollback", "--image", "flows:1", "--trust-image"])
+
+    assert commands.main() == 0
+    assert cluster.made["image"] == "flows:1"
+
+
+def test_a_chart_of_before_that_names_no_image_is_a_sentence(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.template({**CONTAINER, "image": ""})
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", "rollback"])
+
+    assert commands.main() == 1
+    assert "the installed chart names no image for this. Upgrade it: make chart-upgrade" in capsys.readouterr().err

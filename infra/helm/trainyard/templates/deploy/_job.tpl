@@ -22,7 +22,7 @@ spec:
       restartPolicy: Never
       containers:
         - name: deploy
-          image: "" # filled in, as are the arguments, the commit and the text of the pull step
+          image: {{ .Values.images.flows }} # unless one is filled in, as are arguments, commit and the pull step's text
           imagePullPolicy: {{ .Values.images.pullPolicy }}
           terminationMessagePolicy: FallbackToLogsOnError
           securityContext:
