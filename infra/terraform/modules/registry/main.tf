@@ -17,8 +17,8 @@ resource "aws_ecr_repository" "this" {
 }
 
 # A tag never moves here, so what has none is no leftover: it is the signature, provenance or bill of materials of an
-# image, which ECR keeps as untagged manifests. A rule for untagged or any would count and expire these. ECR removes them
-# by itself, once their image is gone.
+# image, which ECR keeps as untagged manifests. A rule for untagged or any would count and expire these. They go with
+# their image when that expires (aws.amazon.com/about-aws/whats-new/2024/06/amazon-ecr-oci-image-distribution-version-1-1).
 resource "aws_ecr_lifecycle_policy" "this" {
   for_each = aws_ecr_repository.this
 
