@@ -175,7 +175,7 @@ def test_a_job_that_does_not_end_though_its_log_has_is_not_waited_for_for_ever(
         submit([])
 
 
-@pytest.mark.parametrize("verb", commands.BRINGS_NO_IMAGE)
+@pytest.mark.parametrize("verb", ["rollback", "smoke"])
 def test_a_way_back_needs_no_image_of_the_checkout(
     cluster: Cluster, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
