@@ -1,6 +1,7 @@
 """Every pod of the chart, and of the flow runs it starts, is one that a restricted namespace takes."""
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.platform.chart import Object, every_case, requires_helm
 pytestmark = requires_helm
 
 WORKER, RECONCILE = "Deployment/trainyard-worker", "CronJob/trainyard-reconcile"
+KIND = {"cpu": "950m", "memory": "290Mi"}
+"""What Kubernetes' own pods ask for on a node of kind."""
 GOOD: dict[str, Any] = {
     "enableServiceLinks": False,
     "automountServiceAccountToken": False,
@@ -73,6 +76,29 @@ def test_the_pods_are_those_of_the_platform_its_bootstrap_its_test_and_its_runs(
         "a run that gives the least",
         "a run that gives everything",
     }
+
+
+def test_a_laptops_cluster_of_two_cores_and_four_gibibytes_has_room_for_the_platform_a_run_and_a_reconcile() -> None:
+    at_once = ("Deployment/", RECONCILE, "a run that gives the least")
+    asked = [
+        container["resources"]["requests"]
+        for name, pod in pods("laptop").items()
+        for container in pod["containers"]
+        if name.startswith(at_once)
+    ]
+
+    wanted = {kind: sum(quantity(each[kind]) for each in (*asked, KIND)) for kind in KIND}
+
+    assert len(asked) == 6
+    assert wanted["cpu"] <= 2
+    assert wanted["memory"] <= quantity("4Gi")
+
+
+def quantity(text: str) -> float:
+    """A quantity of Kubernetes, in processors or bytes."""
+    found = re.fullmatch(r"([0-9.]+)(m|Mi|Gi|)", text)
+    assert found, text
+    return float(found[1]) * {"m": 1e-3, "Mi": 2.0**20, "Gi": 2.0**30, "": 1.0}[found[2]]
 
 
 def edited(change: Callable[[Any, Any], object]) -> Object:
