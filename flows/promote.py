@@ -12,7 +12,8 @@ from pydantic import StringConstraints
 from flows.ml import ledger, promotion, registration, stored
 from flows.ml.ledger import Entry, HeadMoved
 from flows.ml.promotion import NoPrevious, NotAPerson, Wish
-from flows.ml.registry import Version, VersionMissing
+from flows.ml.registry import Version
+from flows.ml.registry_errors import VersionMissing
 from flows.ml.stored import VersionUnusable
 from flows.models import ModelName
 from flows.resources import RETRIES, attach, open_resources, scratch

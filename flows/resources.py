@@ -21,7 +21,8 @@ from flows.ml import months
 from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake, connect
 from flows.ml.lake_errors import LakeUnreachable, Truncated
-from flows.ml.registry import Registry, RegistryUnreachable
+from flows.ml.registry import Registry
+from flows.ml.registry_errors import RegistryUnreachable
 from flows.ml.settings import Settings, load
 
 Month = Annotated[str, Field(pattern=months.PATTERN, examples=["2023-02"])]

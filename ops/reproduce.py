@@ -18,7 +18,8 @@ from flows.ml import snapshot as snapshots
 from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake
 from flows.ml.registration import ARTIFACTS
-from flows.ml.registry import Registry, Version, VersionMissing
+from flows.ml.registry import Registry, Version
+from flows.ml.registry_errors import VersionMissing
 from flows.ml.training_record import TrainingRecord, digest
 from flows.resources import open_resources, scratch
 from ops import record_trial

@@ -14,7 +14,8 @@ from flows.ml.definition import Model
 from flows.ml.errors import TrainyardError
 from flows.ml.features import Floats
 from flows.ml.ledger import Entry
-from flows.ml.registry import Registry, RegistryUnreachable, Version, VersionMissing
+from flows.ml.registry import Registry, Version
+from flows.ml.registry_errors import RegistryUnreachable, VersionMissing
 from flows.ml.settings import serving_threads
 from flows.ml.training import as_pandas, raw_rows
 

@@ -20,7 +20,8 @@ from flows.ml.lake import Lake, ObjectMissing
 from flows.ml.manifest import Manifest
 from flows.ml.monitoring import Completeness, Findings, Promotion
 from flows.ml.predictions import Predictions
-from flows.ml.registry import Registry, VersionMissing
+from flows.ml.registry import Registry
+from flows.ml.registry_errors import VersionMissing
 from flows.ml.training import in_scope, targets
 
 

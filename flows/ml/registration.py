@@ -18,7 +18,8 @@ from flows.ml.errors import TrainyardError
 from flows.ml.fingerprint import Snapshot
 from flows.ml.lake import Lake
 from flows.ml.ledger import Entry
-from flows.ml.registry import Input, Record, Registry, Version, VersionMissing
+from flows.ml.registry import Input, Record, Registry, Version
+from flows.ml.registry_errors import VersionMissing
 from flows.ml.serving_requirements import trained_with
 from flows.ml.training import as_pandas
 

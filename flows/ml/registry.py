@@ -1,4 +1,4 @@
-"""Runs, versions and the alias of the champion: the only module that speaks MLflow.
+"""Runs, versions and the alias of the champion: what of MLflow is asked and told.
 
 A version bears the fingerprint of its training as a tag, given in the call that makes it, so that no version is ever
 without its verdict. Where two runs registered one fingerprint, the lowest version stays.
@@ -6,9 +6,8 @@ without its verdict. Where two runs registered one fingerprint, the lowest versi
 
 import contextlib
 import functools
-import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import requests
 
-from flows.ml.errors import TrainyardError
+from flows.ml.registry_errors import RegistryUnreachable, VersionMissing, named, unless_there
 from flows.ml.serving_requirements import serving_requirements
 
 if TYPE_CHECKING:
@@ -27,25 +26,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
-AWAY = re.compile(
-    r"API request to .* failed with (exception|error code 5\d\d|error code 404 != 200\. Response body: '')", re.DOTALL
-)
-"""What MLflow's client says of a server that does not answer, or only that it cannot serve now.
-
-Of what it does not have MLflow says so in the body of its 404; one without a body was seen in its first second.
-"""
-
-
-class RegistryUnreachable(TrainyardError):
-    """MLflow does not answer."""
-
-
-class RegistryError(TrainyardError):
-    """MLflow refused what was asked of it."""
-
-
-class VersionMissing(TrainyardError):
-    """The registry has no such version or alias."""
 
 
 @dataclass(frozen=True)
@@ -135,32 +115,32 @@ class Registry:
     def versions(self, model: str, fingerprint: str | None = None) -> list[Version]:
         """The versions of a model, or those of one fingerprint, in order of their numbers."""
         only = f" and tags.fingerprint = '{fingerprint}'" if fingerprint else ""
-        with _named(self.uri):
+        with named(self.uri):
             found = self._client.search_model_versions(f"name = '{model}'{only}", max_results=1000)
         return sorted((_version(version) for version in found), key=lambda version: version.number)
 
     def version(self, model: str, number: int) -> Version:
         """One version. Raises VersionMissing."""
-        with _named(self.uri):
+        with named(self.uri):
             return _version(self._client.get_model_version(model, str(number)))
 
     def champion(self, model: str) -> int | None:
         """The version the alias ``champion`` points at."""
         try:
-            with _named(self.uri):
+            with named(self.uri):
                 return int(self._client.get_model_version_by_alias(model, CHAMPION).version)
         except VersionMissing:
             return None
 
     def set_champion(self, model: str, number: int) -> None:
         """Point the alias ``champion`` at a version."""
-        with _named(self.uri):
+        with named(self.uri):
             self._client.set_registered_model_alias(model, CHAMPION, str(number))
 
     def mark(self, model: str, number: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version; one whose value is empty is taken off."""
         there = self.version(model, number).tags
-        with _named(self.uri):
+        with named(self.uri):
             for key, value in tags.items():
                 if value and there.get(key) != value:
                     self._client.set_model_version_tag(model, str(number), key, value)
@@ -169,14 +149,14 @@ class Registry:
 
     def metrics(self, version: Version) -> dict[str, float]:
         """The metrics of the run a version came from."""
-        with _named(self.uri):
+        with named(self.uri):
             return dict(self._client.get_run(version.run_id).data.metrics)
 
     def download(self, version: Version, folder: Path) -> Path:
         """Fetch the stored model of a version into ``folder``; gives the path to load it from."""
         from mlflow.artifacts import download_artifacts
 
-        with _named(self.uri):
+        with named(self.uri):
             uri = f"models:/{version.model}/{version.number}"
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
 
@@ -184,7 +164,7 @@ class Registry:
         """Fetch one of the reports of a version's run into ``folder``. Raises VersionMissing where it has none."""
         from mlflow.artifacts import download_artifacts
 
-        with _named(self.uri):
+        with named(self.uri):
             path = f"report/{report}"
             if path not in {file.path for file in self._client.list_artifacts(version.run_id, "report")}:
                 raise VersionMissing(f"The run of version {version.number} of {version.model} has no {path}.")
@@ -198,7 +178,7 @@ class Registry:
         """
         if not (there := self.versions(record.model, record.fingerprint)):
             run_id = self._run(record)
-            with _named(self.uri):
+            with named(self.uri):
                 self._describe(record, run_id)
                 made = self._make_version(record, run_id, self._store(record, run_id))
             there = self.versions(record.model, record.fingerprint) or [made]
@@ -207,7 +187,7 @@ class Registry:
             self.withdraw(double, kept)
         # The same decision may come to another verdict (a champion was out of order), or have been written half.
         if any(kept.tags.get(key) != value for key, value in record.tags.items() if key != "git_sha"):
-            with _named(self.uri):
+            with named(self.uri):
                 self._describe(record, kept.run_id)
                 self._client.update_model_version(kept.model, str(kept.number), record.description)
                 for key, value in record.tags.items():
@@ -221,7 +201,7 @@ class Registry:
         """
         from mlflow.entities import Metric, RunTag
 
-        with _named(self.uri):
+        with named(self.uri):
             experiment = self._client.get_run(report.version.run_id).info.experiment_id
             found = self._client.search_runs([experiment], f"tags.report = '{report.key}'", max_results=1)
             tags = {"report": report.key, "mlflow.parentRunId": report.version.run_id}
@@ -240,7 +220,7 @@ class Registry:
 
     def reports(self, model: str, of: str) -> list[Mapping[str, str]]:
         """The tags of the reports of a model whose tag ``of`` is set, the oldest first."""
-        with _named(self.uri):
+        with named(self.uri):
             experiment = self._client.get_experiment_by_name(model)
             if experiment is None:
                 return []
@@ -250,13 +230,13 @@ class Registry:
 
     def run_url(self, run_id: str, ui: str) -> str:
         """Where people see a run."""
-        with _named(self.uri):
+        with named(self.uri):
             experiment = self._client.get_run(run_id).info.experiment_id
         return f"{ui}/#/experiments/{experiment}/runs/{run_id}"
 
     def _run(self, record: Record) -> str:
         """The run of a fingerprint: one that was begun before, else a new one."""
-        with _named(self.uri):
+        with named(self.uri):
             experiment = self._experiment(record.model)
             found = self._client.search_runs([experiment], f"tags.fingerprint = '{record.fingerprint}'", max_results=1)
             if found:
@@ -267,7 +247,7 @@ class Registry:
     def _experiment(self, name: str) -> str:
         if found := self._client.get_experiment_by_name(name):
             return str(found.experiment_id)
-        with _unless_there():
+        with unless_there():
             return str(self._client.create_experiment(name))
         found = self._client.get_experiment_by_name(name)
         assert found is not None
@@ -305,7 +285,7 @@ class Registry:
         return str(stored.model_uri)
 
     def _make_version(self, record: Record, run_id: str, model_uri: str) -> Version:
-        with _unless_there():
+        with unless_there():
             self._client.create_registered_model(record.model)
         tags = {"fingerprint": record.fingerprint, **record.tags}
         made = self._client.create_model_version(
@@ -320,7 +300,7 @@ class Registry:
 
     def withdraw(self, double: Version, kept: Version) -> None:
         """Take back a version that another caller's lower one makes superfluous; that one may do so too."""
-        with contextlib.suppress(VersionMissing), _named(self.uri):
+        with contextlib.suppress(VersionMissing), named(self.uri):
             self._client.delete_model_version(double.model, str(double.number))
             if double.run_id != kept.run_id:
                 self._client.delete_run(double.run_id)
@@ -344,32 +324,3 @@ def _dataset_input(one: Input) -> "DatasetInput":
 def _version(found: "ModelVersion") -> Version:
     tags, made_at = dict(found.tags), (found.creation_timestamp or 0) / 1000
     return Version(found.name, int(found.version), str(found.run_id), tags.get("fingerprint", ""), tags, made_at)
-
-
-@contextlib.contextmanager
-def _unless_there() -> Iterator[None]:
-    """Let pass that a thing is there already: another caller made it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-@contextlib.contextmanager
-def _named(uri: str) -> Iterator[None]:
-    """Turn MLflow's errors into named ones."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except requests.RequestException as error:
-        raise RegistryUnreachable(f"MLflow at {uri} does not answer ({type(error).__name__}).") from error
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error).lower():
-            raise VersionMissing(f"MLflow at {uri}: {error.message}") from error
-        if AWAY.search(str(error)) or error.error_code == "TEMPORARILY_UNAVAILABLE":
-            raise RegistryUnreachable(f"MLflow at {uri} does not answer. Start it and run this again.") from error
-        raise RegistryError(f"MLflow at {uri} refused: {error.message}") from error

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flows.ml.registry import Registry, Version, VersionMissing, _named
+from flows.ml.registry import Registry, Version
+from flows.ml.registry_errors import VersionMissing, named
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Upkeep(Registry):
     def aliases(self, model: str) -> dict[str, int]:
         """The aliases of a model and the versions they name; none where there is no such model."""
         try:
-            with _named(self.uri):
+            with named(self.uri):
                 found = self._client.get_registered_model(model).aliases
         except VersionMissing:
             return {}
@@ -34,7 +35,7 @@ class Upkeep(Registry):
     def runs(self, model: str) -> list[Run]:
         """The runs of a model, the newest first."""
         found, token = [], ""
-        with _named(self.uri):
+        with named(self.uri):
             experiment = self._client.get_experiment_by_name(model)
             while experiment and token is not None:
                 page = self._client.search_runs([experiment.experiment_id], max_results=1000, page_token=token or None)
@@ -53,12 +54,12 @@ class Upkeep(Registry):
 
     def end_run(self, run_id: str, status: str) -> None:
         """Set a run's status, and that it has ended now."""
-        with _named(self.uri):
+        with named(self.uri):
             self._client.set_terminated(run_id, status)
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
-        with _named(self.uri):
+        with named(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(version.model, str(version.number), key, value)
 
@@ -67,10 +68,10 @@ class Upkeep(Registry):
 
         In this order: what is left half done is found by its version again.
         """
-        with contextlib.suppress(VersionMissing), _named(self.uri):
+        with contextlib.suppress(VersionMissing), named(self.uri):
             outputs = self._client.get_run(version.run_id).outputs
             for model in outputs.model_outputs if outputs else ():
                 self._client.delete_logged_model(model.model_id)
             self._client.delete_run(version.run_id)
-        with contextlib.suppress(VersionMissing), _named(self.uri):
+        with contextlib.suppress(VersionMissing), named(self.uri):
             self._client.delete_model_version(version.model, str(version.number))

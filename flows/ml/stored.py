@@ -7,7 +7,8 @@ import numpy as np
 
 from flows.ml.errors import TrainyardError
 from flows.ml.features import Floats
-from flows.ml.registry import Registry, RegistryUnreachable, Version
+from flows.ml.registry import Registry, Version
+from flows.ml.registry_errors import RegistryUnreachable
 from flows.ml.training import PredictionError
 
 if TYPE_CHECKING:

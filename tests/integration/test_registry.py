@@ -9,7 +9,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from flows.ml.registry import Record, Registry, RegistryError, RegistryUnreachable
+from flows.ml.registry import Record, Registry
+from flows.ml.registry_errors import RegistryError, RegistryUnreachable
 
 MODEL = "small"
 TAGS = {"verdict": "refuse", "reason": "The champion could not be scored", "decision": "d1", "git_sha": "c1"}

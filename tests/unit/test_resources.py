@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from flows.ingest import Source
 from flows.ml.lake_errors import CredentialsRefused, LakeError, LakeUnreachable, Truncated
-from flows.ml.registry import RegistryError, RegistryUnreachable
+from flows.ml.registry_errors import RegistryError, RegistryUnreachable
 from flows.resources import RETRIES, reschedules
 
 
