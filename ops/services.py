@@ -53,8 +53,8 @@ def services(place: Place, ports: Ports) -> list[Service]:
 def worker(place: Place) -> Service:
     """The worker of the pool ``local``; it never makes the pool itself."""
     argv = (
-        "worker",
-        "start",
+        "-m",
+        "ops.worker",
         "--pool",
         "local",
         "--type",
@@ -63,4 +63,4 @@ def worker(place: Place) -> Service:
         "local",
         "--no-create-pool-if-not-found",
     )
-    return Service("worker", (str(place.programs / "prefect"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "1"})
+    return Service("worker", (str(place.programs / "python"), *argv), None, {"PREFECT_WORKER_QUERY_SECONDS": "1"})

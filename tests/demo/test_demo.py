@@ -189,6 +189,33 @@ def test_the_api_refuses_a_run_with_an_unknown_model_in_a_sentence(clone: Clone,
     assert "'nonsense' is not one of ['trip-duration'" in answer.text
 
 
+def test_a_run_whose_process_is_killed_is_run_again_by_itself_and_crashes_once(clone: Clone, after_first: dict) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{ports(clone)['prefect']}/api", trust_env=False) as api:
+        deployment = api.get("/deployments/name/ingest/green-trips-local").json()["id"]
+        asked = {"month": "2023-01", "source": "examples/tlc/green_tripdata_{month}.parquet"}
+        run = api.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": asked}).json()["id"]
+        ended(api, run, {"Running"})
+        for one in clone.marked():
+            with contextlib.suppress(psutil.Error):
+                if one.process.environ().get("PREFECT__FLOW_RUN_ID") == run:
+                    one.process.kill()
+
+        ended(api, run, {"Unchanged", "Failed", "TimedOut"})
+        names = [each["name"] for each in api.get("/flow_run_states/", params={"flow_run_id": run}).json()]
+
+    begun = ["Scheduled", "Pending", "Submitting", "Running"]
+    assert [name for name in names if name != "Late"] == [*begun, "Crashed", *begun, "Unchanged"]
+    assert state(clone) == after_first
+
+
+def ended(api: httpx.Client, run: str, states: set[str], seconds: float = 120) -> None:
+    """Wait until a run is in one of some states."""
+    deadline = time.monotonic() + seconds
+    while (name := api.get(f"/flow_runs/{run}").json()["state_name"]) not in states:
+        assert time.monotonic() < deadline, name
+        time.sleep(0.2)
+
+
 def test_a_platform_that_was_killed_is_brought_up_again_with_its_data(clone: Clone, after_first: dict) -> None:
     for one in clone.marked():
         with contextlib.suppress(psutil.NoSuchProcess):
