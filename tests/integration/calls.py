@@ -12,6 +12,11 @@ and the flow is killed at every moment of it. What the next run makes of that is
 Where a call goes wrong instead, the run goes on, to whatever end::
 
     end = calls.disturb(warm, home.env, replace(moment, how="reset"), "promote", model=MODEL, ...)
+
+Where others are to be at work in the middle of it, the flow stands still after every change, and goes on to its end::
+
+    for moment in calls.pauses(made, warm, home.env, "retrain", model=MODEL):
+        ...
 """
 
 import contextlib
@@ -28,7 +33,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.integration.warm import Warm
+from tests.integration.warm import PATIENCE, Warm
 
 SERVERS = {"S3": "AWS_ENDPOINT_URL", "MLflow": "MLFLOW_TRACKING_URI"}
 """The servers a flow asks, and by which setting it finds them."""
@@ -36,6 +41,8 @@ READS = {"GET", "HEAD"}
 """The methods that change nothing."""
 ERRORS = ("500", "503", "reset", "cut", "silent")
 """What may come instead of an answer: a status, the end of the connection, half of it once it was served, nothing."""
+SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
+"""What may come over the flow itself."""
 SILENCE = 30
 """Seconds; a client gives up sooner."""
 NO_WAIT = struct.pack("ii", 1, 0)
@@ -48,7 +55,7 @@ HOP_BY_HOP = {"connection", "expect", "transfer-encoding"}
 class Moment:
     """Before the server gets a call, or after it served it, while the answer is under way. Calls count from 1.
 
-    ``how`` is what happens then: the flow is killed, or one of ``ERRORS`` comes instead of the answer.
+    ``how`` is what happens then: the flow is killed or stopped, or one of ``ERRORS`` comes instead of the answer.
     """
 
     call: int
@@ -122,6 +129,23 @@ def disturb(
     return end
 
 
+def pauses(made: Sequence[str], warm: Warm, env: Mapping[str, str], flow: str, **parameters: Any) -> Iterator[Moment]:
+    """Let a flow stand still after each change of the run that made these calls, until the next moment is asked for.
+
+    After the last one it goes on, and has to end well.
+    """
+    with between(env) as calls, warm.run(flow, calls.env, **parameters) as run:
+        for number, what in enumerate(made, start=1):
+            if changes(what):
+                calls.kill(run.pid, moment := Moment(number, True, what, "stopped"))
+                run.go()
+                os.kill(run.pid, signal.SIGCONT)
+                calls.await_struck()
+                yield moment
+        os.kill(run.pid, signal.SIGCONT)
+        assert run.end()["type"] == "COMPLETED"
+
+
 class Calls:
     """What went through the proxies. ``env`` leads a flow to them; ``made`` grows with every call."""
 
@@ -135,8 +159,15 @@ class Calls:
         self._moment: Moment | None = None
 
     def kill(self, pid: int, moment: Moment) -> None:
-        """Kill a process at a moment, from when on no call goes through; or let that one call go wrong."""
-        self._victim, self._moment = pid, moment
+        """Kill a process at a moment, from when on no call goes through; or stop it, or let that one call go wrong."""
+        self._victim, self._moment, self.struck = pid, moment, False
+
+    def await_struck(self) -> None:
+        """Return once the moment has come."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.struck:
+            assert time.monotonic() < deadline, f"it never came: {self._moment}"
+            time.sleep(0.01)
 
     def begin(self, what: str) -> tuple[int, str]:
         """Count a call; gives its number, and what happens to it instead of reaching the server."""
@@ -154,9 +185,9 @@ class Calls:
             return ""
         if not self.struck and (number, after) == (self._moment.call, self._moment.after):
             self.struck = True
-            if self._moment.how == "killed":
-                os.kill(self._victim, signal.SIGKILL)
-            return self._moment.how
+            if self._moment.how in SIGNALS:
+                os.kill(self._victim, SIGNALS[self._moment.how])
+            return "" if self._moment.how == "stopped" else self._moment.how
         return "killed" if self.struck and self._moment.how == "killed" else ""
 
 

@@ -14,7 +14,7 @@ from tests.integration.home import Home
 from tests.integration.warm import Warm
 
 WAYS = ("killed", *ERRORS)
-SHARE = {"ingest": 1, "promote": 1, "retrain": 8, "monthly": 8}
+SHARE = {"ingest": 1, "promote": 1, "retrain": 8, "monthly": 8, "backfill": 4, "backfill-scores": 3, "reconcile": 3}
 """Of how many moments one is tried, where not all are."""
 
 

@@ -7,9 +7,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,6 @@ from uuid import UUID
 import polars as pl
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow
@@ -28,6 +26,7 @@ from flows.ml import landing
 from flows.ml.months import apart
 from flows.retrain import retrain
 from tests.integration.home import DATASET, MODEL, Home, artifacts, run, sample
+from tests.integration.slots import limited
 
 TIMES = ("lpep_pickup_datetime", "lpep_dropoff_datetime")
 SPAN = {"first": "2023-02", "last": "2023-07"}
@@ -83,24 +82,6 @@ def subflows(run_id: UUID) -> list[FlowRun]:
     only = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
     with get_client(sync_client=True) as client:
         return client.read_flow_runs(flow_run_filter=only)
-
-
-def set_limit(limit: int) -> None:
-    """Change the limit that all backfills share."""
-    with get_client(sync_client=True) as client:
-        client.update_global_concurrency_limit(LIMIT, GlobalConcurrencyLimitUpdate(limit=limit))
-
-
-@contextmanager
-def limited(limit: int) -> Iterator[None]:
-    """Another limit for as long as the block lasts."""
-    with get_client(sync_client=True) as client:
-        before = client.read_global_concurrency_limit_by_name(LIMIT).limit
-    set_limit(limit)
-    try:
-        yield
-    finally:
-        set_limit(before)
 
 
 def test_the_months_that_are_missing_are_landed_and_the_report_names_each(home: Home) -> None:

@@ -12,18 +12,25 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from prefect import Flow
+from prefect.client.schemas.objects import State
+
+from flows.ml.reconciling.finding import Limits
 from tests.integration.servers import ROOT, at
 
 FLOWS = sorted(path.stem for path in (ROOT / "flows").glob("[!_]*.py") if path.stem != "resources")
-"""The flows that are imported before the first fork; each is the function of that name in its module."""
+"""The modules of flows, which are imported before the first fork."""
 PATIENCE = 600
 """Seconds a run may take on a machine that does other things as well."""
 FILE_LIMIT = "FILE_LIMIT"
 """In the environment of a run: the bytes at which a file it writes finds no more room."""
+NOTHING_IS_YOUNG = "NOTHING_IS_YOUNG"
+"""In the environment of a run: a reconcile lets nothing be for its age."""
 
 
 class Warm:
@@ -129,17 +136,25 @@ def _run(folder: str, flow: str, env: Mapping[str, str], parameters: Mapping[str
     signal.alarm(PATIENCE)
     if FILE_LIMIT in env:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(env[FILE_LIMIT]),) * 2)
+    if NOTHING_IS_YOUNG in env:
+        Limits.settle = Limits.stale = timedelta(0)
     try:
         with at(env):
             while not (Path(folder) / "go").exists():
                 time.sleep(0.01)
-            state = getattr(import_module(f"flows.{flow}"), flow)(**parameters, return_state=True)
+            state = _named(flow)(**parameters, return_state=True)
         end = {"type": state.type.value, "name": state.name, "message": state.message}
         (Path(folder) / "end").write_text(json.dumps(end))
     except BaseException:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _named(flow: str) -> Flow[..., State]:
+    """The flow of a name."""
+    values = (value for module in FLOWS for value in vars(import_module(f"flows.{module}")).values())
+    return next(value for value in values if isinstance(value, Flow) and value.name == flow)
 
 
 if __name__ == "__main__":
