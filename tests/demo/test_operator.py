@@ -1,15 +1,19 @@
-"""The operator's day, on the platform that the tests of `make demo` leave: a bad month, then commands of runbooks."""
+"""The operator's day: `make scenario` on a clean clone, then commands of runbooks on the platform it leaves."""
 
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from clone import Clone, Made
 from found import state
 
-pytestmark = pytest.mark.timeout(600)
+from ops import processes
+
+pytestmark = pytest.mark.timeout(1500)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SAID = [
@@ -43,25 +47,19 @@ def typed(clone: Clone, page: str, begins: str, names: dict[str, str]) -> str:
     return done.stdout
 
 
-def drive(clone: Clone) -> subprocess.CompletedProcess[str]:
-    """What `make scenario` does once the demo is through, here on the platform that there is."""
-    return shell(clone, "python -m ops.scenario --published .trainyard/published --logs .trainyard/log/worker.log")
+@pytest.fixture(scope="module")
+def scene(clone: Clone) -> Iterator[Clone]:
+    """The clone, whose owner means the scenario's platform; it has ended in the end."""
+    yield replace(clone, env={**clone.env, "PLACE": "scenario"})
+    processes.stop(clone.state / "scenario", patience=3, at_once=["s3"])
 
 
 @pytest.fixture(scope="module")
-def before(clone: Clone) -> dict:
-    if not clone.marked():  # this file is run by itself
-        made = clone.make("demo")
-        assert made.status == 0, made.text
-    return state(clone)
-
-
-@pytest.fixture(scope="module")
-def told(clone: Clone, before: dict) -> str:
+def told(scene: Clone) -> str:
     """What the bad month printed."""
-    done = drive(clone)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    made = scene.make("scenario", timeout=1400)
+    assert made.status == 0, made.text
+    return made.text
 
 
 def test_a_bad_month_alarms_is_kept_out_and_what_is_rolled_back_stays_so(told: str) -> None:
@@ -73,36 +71,34 @@ def test_a_bad_month_alarms_is_kept_out_and_what_is_rolled_back_stays_so(told: s
     assert re.search(r"│ reconcile .*│ Nothing to do", told)
 
 
-def test_it_leaves_a_version_kept_by_the_gate_and_the_one_before_in_service(
-    clone: Clone, before: dict, told: str
-) -> None:
-    after = state(clone)
+def test_it_leaves_a_version_kept_by_the_gate_and_the_one_before_in_service(scene: Clone, told: str) -> None:
+    after = state(scene)
 
-    assert after["ledger"] == [*before["ledger"], [1, 2]] == [[1, None], [2, 1], [1, 2]]
+    assert after["ledger"] == [[1, None], [2, 1], [1, 2]]
     assert after["champion"] == 1
     assert (after["versions"]["3"]["judged"], after["versions"]["3"]["verdict"]) == ("2023-04", "keep")
 
 
-def test_a_platform_on_which_it_cannot_begin_is_told_so_in_a_sentence(clone: Clone, told: str) -> None:
-    done = drive(clone)
+def test_a_platform_on_which_it_cannot_begin_is_told_so_in_a_sentence(scene: Clone, told: str) -> None:
+    done = shell(scene, "python -m ops.scenario --published .trainyard/published --logs .trainyard/log/worker.log")
 
     assert done.returncode == 1
     assert "this begins where make demo ends, with 2023-01 to 2023-03 and version 2 in service. Here are" in done.stdout
 
 
-def test_what_was_rolled_back_comes_back_by_the_command_of_the_page(clone: Clone, told: str) -> None:
-    printed = typed(clone, "operators-day.md", "eval", {" PLACE=scenario": ""})
+def test_what_was_rolled_back_comes_back_by_the_command_of_the_page(scene: Clone, told: str) -> None:
+    printed = typed(scene, "operators-day.md", "eval", {})
 
     assert "Promoted: version 2 is in service instead of version 1, by Ada: " in printed
 
 
-def test_the_command_for_months_that_are_missing_looks_and_writes_nothing(clone: Clone, told: str) -> None:
-    printed = typed(clone, "runbooks/month-missing.md", "prefect", {"green-trips": "green-trips-local"})
+def test_the_command_for_months_that_are_missing_looks_and_writes_nothing(scene: Clone, told: str) -> None:
+    printed = typed(scene, "runbooks/month-missing.md", "prefect", {"green-trips": "green-trips-local"})
 
     assert "finished successfully in 'Dry run'" in printed
 
 
-def test_a_reconcile_by_hand_finds_nothing_after_it(clone: Clone, told: str) -> None:
-    made: list[Made] = [clone.make("reconcile"), clone.make("reconcile REPAIR=1")]
+def test_a_reconcile_by_hand_finds_nothing_after_it(scene: Clone, told: str) -> None:
+    made: list[Made] = [scene.make("reconcile"), scene.make("reconcile REPAIR=1")]
 
     assert [one.status for one in made] == [0, 0], made

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
-import polars as pl
 import pytest
 
 from flows.ml.lake import Lake, connect
@@ -107,11 +106,11 @@ def calm(home: homes.Home) -> Iterator[homes.Home]:
 
 
 @pytest.fixture
-def alarming(home: homes.Home) -> homes.Home:
-    """A home where version 1, trained on 2023-01, is in service, and a zone is closed in 2023-03."""
+def alarming(home: homes.Home, request: pytest.FixtureRequest) -> homes.Home:
+    """A home where version 1, trained on 2023-01, is in service, and 2023-03 drifts: a zone is closed, or as asked."""
     home.land("2023-01", "2023-02")
     assert homes.run(retrain, model=homes.MODEL).name == "Promoted"
-    home.land(monitored.MONTH, rows=lambda rows: rows.filter(pl.col("PULocationID") != 75))
+    home.land(monitored.MONTH, rows=monitored.DRIFTS[getattr(request, "param", "a closed zone")])
     return home
 
 

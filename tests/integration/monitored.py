@@ -2,8 +2,10 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
+import polars as pl
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 
@@ -12,6 +14,13 @@ from tests.integration.home import MODEL, Home
 
 MONTH = "2023-03"
 """The month that alarms."""
+TIMES = pl.col("lpep_pickup_datetime", "lpep_dropoff_datetime")
+DRIFTS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
+    "a closed zone": lambda rows: rows.filter(pl.col("PULocationID") != 75),
+    "kilometres": lambda rows: rows.with_columns(pl.col("trip_distance") * 1.609344),
+    "clocks an hour off": lambda rows: rows.with_columns(TIMES + pl.duration(hours=1)),
+}
+"""What is done to a month that it alarms."""
 
 
 def events(address: str) -> list[dict[str, Any]]:

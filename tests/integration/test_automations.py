@@ -1,30 +1,22 @@
 """The automations that the bootstrap applies, each made to fire on a real Prefect server, or seen not to."""
 
-import json
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.states import AwaitingRetry, Cancelled, Cancelling, Completed, Crashed, Failed, Pending, Running
 
 from ops import chart
+from tests.integration.lab import PARAMETERS, Hook, Lab, deployment, webhook
 from tests.integration.servers import ROOT, at, prefect_of_a_cluster
 
 FILES = ROOT / chart.CHART / "files" / "bootstrap"
 POOL = "kubernetes"
-PARAMETERS = {"model": "trip-duration", "month": "2023-02"}
-WITHIN = 60.0
-"""Seconds within which an automation has fired, on a busy machine."""
 SHORT = 10
 """The shortest silence that Prefect looks for, in seconds."""
 
@@ -36,60 +28,22 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield own
 
 
-@dataclass(frozen=True)
-class Lab:
-    """A Prefect server with a pool, a deployment in it, and no automation yet."""
-
-    client: SyncPrefectClient
-    deployment: UUID
-
-    def run(self, *states: State, deployment: UUID | None = None) -> FlowRun:
-        """A run of a deployment that goes through states."""
-        run = self.client.create_flow_run_from_deployment(
-            deployment or self.deployment, parameters=PARAMETERS, tags=["tried"], job_variables={"memory": "3Gi"}
-        )
-        return self.go(run, *states)
-
-    def go(self, run: FlowRun, *states: State) -> FlowRun:
-        """The run, having gone through states."""
-        for state in states:
-            self.client.set_flow_run_state(run.id, state)
-        return self.client.read_flow_run(run.id)
-
-    def wait(self, run: FlowRun, name: str) -> FlowRun:
-        """The run once it is in a state."""
-        deadline = time.monotonic() + WITHIN
-        while (found := self.client.read_flow_run(run.id)).state_name != name:
-            assert time.monotonic() < deadline, (found.state_name, name)
-            time.sleep(0.2)
-        return found
-
-    def settle(self) -> None:
-        """Return once the server has acted on all that was before: it does so in order."""
-        self.wait(self.run(Pending(), Running(), Crashed()), "Scheduled")
-
-    def names(self, run: FlowRun) -> list[str | None]:
-        """The states a run went through."""
-        return [state.name for state in sorted(self.client.read_flow_run_states(run.id), key=lambda s: s.timestamp)]
-
-
 @pytest.fixture
 def lab(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """A place to let runs crash in."""
+    """A place to let runs crash in, with no automation yet."""
     monkeypatch.syspath_prepend(str(FILES))
     with at(env), get_client(sync_client=True) as client:
         for found in client.read_automations():
             client.delete_automation(found.id)
         for pool in client.read_work_pools():
             client.delete_work_pool(pool.name)
-        yield Lab(client, deployment(client, POOL))
+        yield Lab(client, in_a_pool_of_its_own(client, POOL))
 
 
-def deployment(client: SyncPrefectClient, pool: str) -> UUID:
-    """A deployment in a pool of its own."""
+def in_a_pool_of_its_own(client: SyncPrefectClient, pool: str) -> UUID:
+    """A deployment."""
     client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
-    made = client.create_flow_from_name("monthly")
-    return client.create_deployment(made, name=f"in-{pool}", work_pool_name=pool, entrypoint="flows/monthly.py:monthly")
+    return deployment(client, pool)
 
 
 @pytest.fixture
@@ -173,7 +127,7 @@ def test_runs_of_other_pools_and_those_without_a_deployment_as_subflows_are_are_
     def child() -> None:
         raise RuntimeError
 
-    other = lab.run(Pending(), Running(), Crashed(), deployment=deployment(lab.client, "another"))
+    other = lab.run(Pending(), Running(), Crashed(), deployment=in_a_pool_of_its_own(lab.client, "another"))
     alone = lab.go(lab.client.create_flow_run(child), Pending(), Running(), Crashed())
     lab.settle()
 
@@ -208,41 +162,11 @@ def test_a_run_that_does_not_start_is_crashed_and_left(lab: Lab) -> None:
     assert str(run.state.message).startswith(f"it did not start within {SHORT} s: the image cannot be pulled")
 
 
-@dataclass(frozen=True)
-class Hook:
-    """A webhook: its address, which holds a secret, and what it was told."""
-
-    address: str
-    told: list[Any]
-
-    def wait(self, count: int) -> list[str]:
-        """What it was told, once that is so much."""
-        deadline = time.monotonic() + WITHIN
-        while len(self.told) < count:
-            assert time.monotonic() < deadline, self.told
-            time.sleep(0.2)
-        return [each["text"] for each in self.told]
-
-
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     """A webhook that takes JSON."""
-    told: list[Any] = []
-
-    class Take(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.headers["Content-Type"] == "application/json"
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Take) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Hook(f"http://127.0.0.1:{server.server_address[1]}/hooks/not-a-secret-of-anyone", told)
-        server.shutdown()
+    with webhook() as found:
+        yield found
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from flows.score import score
 from tests.integration.home import DATASET, MODEL, NOTHING, Home, run, sample
 
 MONTH = "2023-02"
+YELLOW = {f"lpep_{what}_datetime": f"tpep_{what}_datetime" for what in ("pickup", "dropoff")}
+"""What TLC calls columns of the green taxis in the file of the yellow ones."""
 INGEST: dict[str, Any] = {"dataset": DATASET, "month": MONTH}
 RETRAIN: dict[str, Any] = {"model": MODEL}
 OF_A_MODEL: list[tuple[Any, dict[str, Any]]] = [
@@ -53,6 +55,10 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "another month": (
         lambda path: sample("2023-01").write_parquet(path),
         r"2023-02: 11,\d{3} of 11,\d{3} rows are of 2023-01: is this the file of another month\?",
+    ),
+    "another dataset": (
+        as_file(lambda rows: rows.rename(YELLOW).drop("trip_type", "ehail_fee")),
+        r"2023-02: not a file of green taxi trips: column lpep_pickup_datetime is missing; column lpep_dropoff_.*Check",
     ),
     "a column less": (
         as_file(lambda rows: rows.drop("PULocationID")),

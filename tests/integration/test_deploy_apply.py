@@ -1,5 +1,6 @@
 """A deploy against a real Prefect and a real S3: what becomes new, changed and removed, and what is left alone."""
 
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,9 @@ from prefect.client.schemas.actions import DeploymentUpdate
 
 from ops.deploy import POOL, deploying, records
 from tests.integration.deploy_project import IMAGE, NIGHTLY, Project, entry, project, server
+from tests.integration.servers import ROOT
 
+RUNBOOK = ROOT / "docs/runbooks/roll-back-a-deploy.md"
 LIMIT = {"limit": 1, "collision_strategy": "ENQUEUE"}
 
 
@@ -254,6 +257,22 @@ def test_a_rollback_to_a_commit_that_is_named_needs_neither_its_flows_nor_its_fi
 
     assert own.names() == {"greet/it"}
     assert variables(own, "greet/it")["commit"] == first
+
+
+@pytest.mark.parametrize("back", ["make deploy-rollback", "make deploy-rollback TO=<commit>"])
+def test_the_commands_of_the_runbook_return_to_an_earlier_deploy(own: Project, back: str) -> None:
+    first = own.push(entry("greet"))
+    own.deploy()
+    own.deploy(entry("greet", tags=["b"]))
+    given = {"REPOSITORY": own.repository, "TRUST_IMAGE": "1"}
+
+    command = back.replace("<commit>", first)
+    done = subprocess.run(command, shell=True, cwd=ROOT, env={**own.env, **given}, capture_output=True, text=True)
+
+    assert back in RUNBOOK.read_text()
+    assert done.returncode == 0, done.stderr
+    assert f"Returned to deploy 1: commit {first[:12]} in {IMAGE}" in done.stdout
+    assert variables(own, "greet/it") == {"image": IMAGE, "commit": first}
 
 
 def test_after_a_rollback_the_next_deploy_goes_forward_again(own: Project) -> None:

@@ -1,4 +1,4 @@
-"""``reconcile`` beside a retrain that lives: it stands still after each of its changes while a reconcile looks at all."""
+"""``reconcile`` beside a retrain that lives, and stands still after each change while a reconcile looks at all."""
 
 from pathlib import Path
 from typing import Any

@@ -161,7 +161,6 @@ def test_the_makefile_calls_it_in_the_cluster_with_an_environment_and_from_here_
 
     assert "-m ops.deploy submit apply --environment" in printed("deploy", "ENVIRONMENT=staging")
     assert 'ops.deploy submit rollback --environment "staging"' in printed("deploy-rollback", "ENVIRONMENT=staging")
-    assert "```\nmake deploy-rollback\n```" in (ROOT / "docs/runbooks/roll-back-a-deploy.md").read_text()
     assert "submit" not in printed("deploy-plan")
     assert '--values "a.yaml" --values "b.yaml"' in printed("chart-upgrade", "VALUES=a.yaml b.yaml")
 

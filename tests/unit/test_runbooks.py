@@ -11,10 +11,40 @@ RUN_BY = {
     "mlflow-down.md": "tests/cluster/test_looks.py",
     "model-in-service-is-wrong.md": "tests/integration/test_rollback.py",
     "month-missing.md": "tests/demo/test_operator.py",
-    "roll-back-a-deploy.md": "tests/platform/test_deploy_job.py",
+    "roll-back-a-deploy.md": "tests/integration/test_deploy_apply.py",
     "run-stuck.md": "tests/cluster/test_reconcile.py",
 }
 """Of each runbook that has blocks of commands, the test that runs them."""
+PROGRAMS = {"brew", "helm", "kubectl", "make", "prefect", "python", "uv"}
+"""What a command within the text begins with."""
+WITHIN = {
+    "helm uninstall": ("tests/cluster/test_install_lifecycle.py", 'helm("uninstall")'),
+    "kubectl --namespace trainyard logs job/trainyard-roles": (
+        "tests/cluster/test_install_postgres.py",
+        '"logs", "job/',
+    ),
+    "make chart-upgrade": ("tests/cluster/test_install_lifecycle.py", "chart.upgrade("),
+    "make demo": ("tests/demo/test_demo.py", 'make("demo")'),
+    "make deploy-rollback TO=<commit>": ("tests/integration/test_deploy_apply.py", "TO=<commit>"),
+    "make env": ("tests/demo/clone.py", '"make", "-s", "env"'),
+    "make images": ("tests/cluster/test_built_images.py", "images.build("),
+    "make kind-env": ("tests/platform/test_kind.py", "test_the_environment_leads_to_the_cluster"),
+    "make kind-up": ("tests/cluster/conftest.py", "up(place"),
+    "make reconcile": ("tests/demo/test_operator.py", "reconcile"),
+    "make reconcile REPAIR=1": ("tests/demo/test_operator.py", "reconcile REPAIR=1"),
+    "make smoke": ("tests/cluster/test_delivery.py", 'submit("smoke")'),
+    "make start": ("tests/demo/test_demo.py", 'make("start")'),
+    "make status": ("tests/demo/test_demo.py", 'make("status")'),
+    "make stop": ("tests/demo/test_demo.py", 'make("stop")'),
+    "python -m ops.images --tags": ("tests/cluster/test_first_hour.py", "-m ops.images --registry trainyard --tags"),
+}
+"""Of each command within the text, the test that runs it or what is behind it, and the words by which it does."""
+OF_OTHERS = {
+    "brew install libomp",
+    "helm rollback trainyard --namespace trainyard",
+    "uv python install 3.13",
+}
+"""Commands of other programs, none of whose code is ours, that change the machine or need a broken installation."""
 
 
 def test_every_runbook_is_in_the_index_of_symptoms() -> None:
@@ -28,3 +58,11 @@ def test_every_block_of_commands_is_run_by_a_test_that_names_its_page() -> None:
 
     assert having == set(RUN_BY)
     assert [page for page, test in RUN_BY.items() if page.removesuffix(".md") not in (ROOT / test).read_text()] == []
+
+
+def test_every_command_within_the_text_is_run_by_a_test_or_is_one_of_others() -> None:
+    spans = {span.text for path in RUNBOOKS.glob("*.md") for span in markdown.read(path.read_text()).spans}
+    commands = {text for text in spans if text.partition(" ")[0] in PROGRAMS and " " in text}
+
+    assert commands == set(WITHIN) | OF_OTHERS
+    assert [words for test, words in WITHIN.values() if words not in (ROOT / test).read_text()] == []
