@@ -86,6 +86,6 @@ def test_a_reconcile_leaves_what_is_in_use_and_nothing_that_crashes_left(
             close_all()
             left.append(leave(own))
             yield replace(own, env={**own.env, NOTHING_IS_YOUNG: "1"}), {"dry_run": False}
+            close_all()
 
     Trial("reconcile", home, lambda own: left[-1].is_repaired()).endure("killed", warm, table)
-    close_all()
