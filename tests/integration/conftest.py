@@ -100,9 +100,10 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 @pytest.fixture
 def calm(home: homes.Home) -> Iterator[homes.Home]:
     """A home on whose Prefect no run is under way, but for those that the test begins."""
-    reconciling.close_all()
-    yield home
-    reconciling.close_all()
+    with reconciling.unwatched():
+        reconciling.close_all()
+        yield home
+        reconciling.close_all()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a test of ``reconcile`` plants, and the reconcile it lets look for it."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -124,6 +124,21 @@ def close_all() -> None:
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=still)):
             close(run)
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """No automation of Prefect acts: they end what is silent for two minutes, as runs are that stand still or have no
+    process."""
+    with get_client(sync_client=True) as client:
+        on = [found.id for found in client.read_automations() if found.enabled]
+        for automation in on:
+            client.pause_automation(automation)
+        try:
+            yield
+        finally:
+            for automation in on:
+                client.resume_automation(automation)
 
 
 def _subflow(client: SyncPrefectClient, parent: FlowRun | None, parameters: Mapping[str, Any]) -> FlowRun:

@@ -14,7 +14,7 @@ from prefect.states import Failed, Running
 from tests.integration import home as homes
 from tests.integration.disturbed import Trial
 from tests.integration.home import DATASET, MODEL, Home
-from tests.integration.reconciling import Plants, close_all, done, look, start, state_of
+from tests.integration.reconciling import Plants, close_all, done, look, start, state_of, unwatched
 from tests.integration.warm import NOTHING_IS_YOUNG
 
 pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
@@ -82,7 +82,7 @@ def test_a_reconcile_leaves_what_is_in_use_and_nothing_that_crashes_left(
 
     @contextlib.contextmanager
     def home() -> Iterator[tuple[Home, Mapping[str, Any]]]:
-        with homes.home(platform, tmp_path_factory.mktemp("home")) as own:
+        with homes.home(platform, tmp_path_factory.mktemp("home")) as own, unwatched():
             close_all()
             left.append(leave(own))
             yield replace(own, env={**own.env, NOTHING_IS_YOUNG: "1"}), {"dry_run": False}
