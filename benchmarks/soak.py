@@ -31,7 +31,7 @@ EVERY = 20
 """Runs between two lines of the table."""
 PATIENCE = 900.0
 SETTLED = 20.0
-"""Seconds after which a crashed run that was not taken up again stays crashed."""
+"""Seconds after which a crashed run that was not taken up again stays crashed, and one that ended has left nothing."""
 
 
 def run(client: SyncPrefectClient, place: Place, kill_after: float | None) -> FlowRun:
@@ -86,6 +86,7 @@ def soak(place: Place, runs: int, seed: int) -> Iterator[dict[str, float]]:
             ends[found.state.name or ""] += 1
             ends["killed"] += doomed
             if number % EVERY == 0 or number == runs:
+                time.sleep(SETTLED)  # the processes of the last run are gone
                 yield {"runs": number, **sizes(place), **ends}
 
 
