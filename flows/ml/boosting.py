@@ -54,7 +54,7 @@ def matrix(
     with tempfile.TemporaryDirectory(prefix="matrix-", dir=folder) as own:
         if external:
             _require_room(Path(own), rows.height * len(model.features.names) * (FLOAT + A_CELL))
-        batches = _Batches(fitted, rows, target, model, threads, Path(own), external=external)
+        batches = _Batches(fitted, rows, target, model, Path(own), external=external)
         del rows, target
         with batches, ThreadPoolExecutor(1) as pool:
             built = pool.submit(kind, batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
@@ -96,21 +96,12 @@ class _Batches(xgb.DataIter):
     """
 
     def __init__(
-        self,
-        fitted: Fitted,
-        rows: pl.DataFrame,
-        target: Integers,
-        model: Model,
-        threads: int,
-        folder: Path,
-        *,
-        external: bool,
+        self, fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, folder: Path, *, external: bool
     ) -> None:
         self._fitted = fitted
         self._rows = rows
         self._target = target
         self._model = model
-        self._threads = threads
         self._start = 0
         self._encoded = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the iterator
         self._known = 0
@@ -148,7 +139,7 @@ class _Batches(xgb.DataIter):
         if part.start < self._known:
             self._encoded.seek(part.start * shape[1] * FLOAT)
             return np.fromfile(self._encoded, np.float32, shape[0] * shape[1]).reshape(shape)
-        matrix = self._fitted.transform(self._rows[part], self._threads)
+        matrix = self._fitted.transform(self._rows[part])
         self._encoded.seek(0, os.SEEK_END)
         self._encoded.write(matrix.data)
         self._known += shape[0]

@@ -12,7 +12,6 @@ to the encoding's prior.
 import json
 import math
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
@@ -26,8 +25,6 @@ Matrix = npt.NDArray[np.float32]
 
 UNKNOWN = -1
 BATCH = 1 << 17
-PART = 1 << 15
-"""Rows whose columns fit the cache of a core: those that one thread encodes at once."""
 LARGEST_TABLE = 1 << 20
 LARGEST_SUM = 2**53
 
@@ -189,9 +186,9 @@ class Fitted:
     encoder: Encoder
     held_out: tuple[Table, ...]
 
-    def transform(self, rows: pl.DataFrame, threads: int = 1) -> Matrix:
+    def transform(self, rows: pl.DataFrame) -> Matrix:
         """The matrix [rows, names] of some of the training rows, each encoded from the folds it is not in."""
-        return _matrix(rows, self.encoder.features, self.held_out, held_out=True, threads=threads)
+        return _matrix(rows, self.encoder.features, self.held_out, held_out=True)
 
 
 def fit(rows: pl.DataFrame, target: Integers, features: Features) -> Fitted:
@@ -251,15 +248,12 @@ def _table(shape: tuple[int, ...], sums: Floats, rows: int) -> Table:
     return Table(shape, sums[0], sums[1], total, float(total[1].sum()) / rows)
 
 
-def _matrix(
-    rows: pl.DataFrame, features: Features, tables: tuple[Table, ...], *, held_out: bool, threads: int = 1
-) -> Matrix:
-    """Fills the matrix a part at a time, so that intermediate columns stay small."""
+def _matrix(rows: pl.DataFrame, features: Features, tables: tuple[Table, ...], *, held_out: bool) -> Matrix:
+    """Fills the matrix a batch at a time, so that intermediate columns stay small."""
     matrix = np.empty((rows.height, len(features.names)), dtype=np.float32)
-
-    def fill(start: int) -> None:
-        columns = _Columns(rows.slice(start, PART), features)
-        out = matrix[start : start + PART]
+    for start in range(0, rows.height, BATCH):
+        columns = _Columns(rows.slice(start, BATCH), features)
+        out = matrix[start : start + BATCH]
         for place, name in enumerate(features.columns):
             out[:, place] = columns.numbers(name)
         view = columns.folds() if held_out else np.zeros(len(out), dtype=np.int64)
@@ -269,9 +263,6 @@ def _matrix(
             cells = columns.cells(encoding.keys, table.shape)
             encoded[encoding.name] = _means(table, cells, view, encoding.prior, parent)
             out[:, place] = encoded[encoding.name]
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, range(0, rows.height, PART)))
     return matrix
 
 

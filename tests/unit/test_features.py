@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.ml import features
-from flows.ml.features import Band, Clock, Encoder, Encoding, Features, Group, Scaled, fit, fit_transform
+from flows.ml.features import Band, Clock, Encoder, Encoding, Features, Group, Scaled, fit_transform
 from tests.unit.strategies import FEATURES, rows_and_target
 
 ENCODINGS = slice(len(FEATURES.columns), None)
@@ -93,7 +93,7 @@ def test_a_mean_is_shrunk_towards_its_parent_by_the_prior():
     assert encoded[0, 6] == np.float32((400 + 10 * 800 / 3) / (2 + 10))
 
 
-def test_batches_and_threads_change_nothing(monkeypatch):
+def test_batches_change_nothing(monkeypatch):
     random = np.random.default_rng(5)
     rows = pl.DataFrame(
         {"at": days(*random.integers(0, 9, 100)), "zone": random.integers(0, 5, 100), "miles": random.random(100)}
@@ -102,11 +102,10 @@ def test_batches_and_threads_change_nothing(monkeypatch):
     encoder, matrix = fit_transform(rows, target, FEATURES)
 
     monkeypatch.setattr(features, "BATCH", 7)
-    monkeypatch.setattr(features, "PART", 3)
-    fitted = fit(rows, target, FEATURES)
+    batched_encoder, batched = fit_transform(rows, target, FEATURES)
 
-    assert fitted.encoder.to_json() == encoder.to_json()
-    assert np.array_equal(fitted.transform(rows, threads=4), matrix)
+    assert batched_encoder.to_json() == encoder.to_json()
+    assert np.array_equal(batched, matrix)
 
 
 def test_rows_of_a_single_day_have_no_other_day_to_learn_from():
