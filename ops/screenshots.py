@@ -126,7 +126,7 @@ def shots(client: SyncPrefectClient, bucket: str) -> tuple[Shot, ...]:
         Shot("runs", "/runs", (promoted.name, failed.name), 1000),
         Shot("monthly-run", f"/runs/flow-run/{promoted.id}", ("Promoted", "Logs", "score", "monitor"), 900),
         Shot("decision", f"/artifacts/artifact/{decision.id}", ("Promote", "champion"), 1100),
-        Shot("deployments", "/deployments?limit=25", ("backfill-scores", "monitor", "reconcile", "trip-fare"), 1350),
+        Shot("deployments", "/deployments?limit=25", ("backfill-scores", "monitor", "reconcile"), 1350),
         Shot("retrain-form", f"/deployments/deployment/{retrain.id}/run", ("until", "Submit"), 1000),
         Shot("failed-run", f"/runs/flow-run/{failed.id}?tab=Details", ("State Message", said(failed)[:40]), 1150),
         Shot("job-variables", f"/deployments/deployment/{retrain.id}?tab=Configuration", ("commit", "image"), 480),
