@@ -104,6 +104,10 @@ demo-tests: install-tests ## Run the tests of make demo, on a clean clone
 cluster: install-tests ## Run the tests of the whole platform on a kind cluster
 	@$(PYTHON) -m tests.suites cluster $(if $(STRICT),--strict)
 
+.PHONY: terraform
+terraform: install-tests ## Run the tests that plan Terraform's modules and environments, make an account on a stand-in for AWS, and destroy it
+	@$(PYTHON) -m tests.suites terraform $(if $(STRICT),--strict)
+
 .PHONY: faults
 faults: install-tests ## Run the tests of what becomes of runs on a kind cluster whose pod, servers or worker are taken away
 	@$(PYTHON) -m tests.suites faults $(if $(STRICT),--strict)

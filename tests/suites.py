@@ -19,16 +19,18 @@ SUITES = {
     "browser": "pages in Chromium, as the pictures of the docs are taken",
     "demo": "`make demo` on a clean clone",
     "cluster": "the whole platform on a kind cluster",
+    "terraform": "Terraform's modules and environments planned, an account made on a stand-in for AWS and destroyed",
     "kills": "flows killed at their calls to S3 and MLflow",
     "installs": "installations of the chart on a kind cluster beside the platform: upgraded, on Postgres, wrong",
     "faults": "pods, room, servers and the worker taken away from runs on a kind cluster",
 }
 APART = {
+    "terraform": "tests/*/test_plans_*.py",
     "kills": "tests/integration/test_kills*.py",
     "installs": "tests/cluster/test_install_*.py",
     "faults": "tests/cluster/test_fault_*.py",
 }
-"""The modules of a folder that are a suite of their own: each keeps two cores busy for long."""
+"""The modules that are no part of their folder's suite but one of their own: each keeps two cores busy for long."""
 OPTIONAL = {"browser"}
 """What CI passes without, on a machine that takes no pictures."""
 OPTIONS = {
