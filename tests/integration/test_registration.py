@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow.pyfunc
 import polars as pl
 import pytest
 
@@ -111,7 +112,7 @@ def test_a_champion_that_does_not_answer_row_by_row_is_unusable(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: object
 ) -> None:
     monkeypatch.setattr(Registry, "download", lambda *_: tmp_path)
-    monkeypatch.setattr("mlflow.pyfunc.load_model", lambda _: Stored(answer))
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda _: Stored(answer))
     entry = Entry(**{"number": 1, "version": 1, "fingerprint": "first", **ENTRY})
 
     with pytest.raises(ChampionUnusable, match="for 10 rows"):
@@ -123,7 +124,7 @@ def test_a_champion_that_does_not_answer_with_numbers_is_unusable(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
 ) -> None:
     monkeypatch.setattr(Registry, "download", lambda *_: tmp_path)
-    monkeypatch.setattr("mlflow.pyfunc.load_model", lambda _: Stored([7.0] * 9 + [wrong]))
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda _: Stored([7.0] * 9 + [wrong]))
     entry = Entry(**{"number": 1, "version": 1, "fingerprint": "first", **ENTRY})
 
     with pytest.raises(ChampionUnusable, match="1 of 10 predictions are no finite numbers"):
