@@ -21,6 +21,7 @@ from ops.s3_servers import (
     running,
     seaweedfs,
 )
+from tests.unit import stand_ins
 
 KEYS = ("trainyard-tests", "not-a-secret-of-anyone")
 
@@ -102,9 +103,7 @@ def test_minio_listens_on_one_port_of_loopback(minio_server: Server) -> None:
 
 
 def test_a_server_that_does_not_start_is_named_with_the_last_it_said(tmp_path: Path) -> None:
-    program = tmp_path / "minio"
-    program.write_text("#!/bin/sh\necho the disk is gone\nexit 1\n")
-    program.chmod(0o755)
+    program = stand_ins.put(tmp_path, "minio", "echo the disk is gone\nexit 1")
     server = minio(program, tmp_path, free_ports(1)[0], *KEYS)
 
     with pytest.raises(ServerError, match="the disk is gone"), running(server, tmp_path / "log"):

@@ -18,6 +18,7 @@ from tests.platform import chart, flow_run_job, pod_security
 from tests.platform.chart import IMAGES, ROOT, Object, every_case, requires_helm
 from tests.platform.flow_run_job import COMMIT, PAIR
 from tests.platform.test_chart_names import references, there
+from tests.unit import stand_ins
 
 pytestmark = requires_helm
 
@@ -174,9 +175,7 @@ def test_the_makefile_calls_it_in_the_cluster_with_an_environment_and_from_here_
     ],
 )
 def test_what_a_rollback_is_given_is_taken_as_it_is(tmp_path: Path, given: str | None, to: str) -> None:
-    told = tmp_path / "python"
-    told.write_text("#!/usr/bin/env bash\nprintf '%s\\n' \"$@\"\n")
-    told.chmod(0o755)
+    told = stand_ins.put(tmp_path, "python", "printf '%s\\n' \"$@\"")
     env = {name: value for name, value in os.environ.items() if name != "TO"} | ({"TO": given} if given else {})
 
     asked = ["make", "--silent", "--old-file=install", "deploy-rollback", f"PYTHON={told}"]

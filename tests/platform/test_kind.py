@@ -17,6 +17,7 @@ from rich.console import Console
 
 from ops.kind import access, cluster, diagnosis, images, steps, tools
 from ops.kind.cluster import NODE_PORTS, Cluster, Ports
+from tests.unit import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Ports(prefect=4211, mlflow=5012, minio=9013, git=9419)
@@ -135,9 +136,7 @@ def test_each_program_that_is_missing_is_named_with_where_it_comes_from() -> Non
 
 def test_an_engine_that_does_not_run_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tools.REMEDIES:
-        program = tmp_path / name
-        program.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
-        program.chmod(0o755)
+        stand_ins.put(tmp_path, name, "echo 'Cannot connect to the Docker daemon' >&2\nexit 1")
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(tools.ToolMissing, match=r"Cannot connect to the Docker daemon. Start Docker"):

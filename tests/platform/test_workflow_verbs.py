@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ops.lint import workflows
+from tests.unit import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 GIVEN = {
@@ -26,7 +27,7 @@ GIVEN = {
 }
 """What stands for an expression of GitHub's in a job's environment."""
 HOSTILE = ('"; touch it; "', "$(touch it)", "`touch it`", "$(shell touch it)", "a' b\" #c", "--trust-image", "a\nb")
-ECHO = "#!/usr/bin/env bash\nprintf '%s\\0' \"$@\"\n"
+ECHO = "printf '%s\\0' \"$@\""
 
 Call = tuple[str, str, str]
 """A workflow, a job of it and a verb."""
@@ -61,8 +62,7 @@ CALLS = calls()
 def vector(verb: str, env: dict[str, str], folder: Path) -> list[str]:
     """The arguments that the program behind a verb gets, after make and the shell have had their way with them."""
     for program in ("python", "aws"):
-        (folder / program).write_text(ECHO)
-        (folder / program).chmod(0o755)
+        stand_ins.put(folder, program, ECHO)
     kept = {name: value for name, value in os.environ.items() if name not in {*GIVEN, "STRICT", "BASE", "KEY", "IMAGE"}}
     asked = [
         "make",

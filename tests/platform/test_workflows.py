@@ -10,6 +10,7 @@ import yaml
 
 from ops.lint import tools, workflows
 from tests import suites
+from tests.unit import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -142,8 +143,7 @@ def test_a_deploy_is_logged_in_to_the_registry_it_asks_and_a_rollback_asks_none(
 
 
 def test_kubectl_is_pointed_at_the_cluster_by_the_aws_cli(tmp_path: Path) -> None:
-    (tmp_path / "aws").write_text('#!/bin/sh\necho "$@"\n')
-    (tmp_path / "aws").chmod(0o755)
+    stand_ins.put(tmp_path, "aws", 'echo "$@"')
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "CLUSTER": "one", "AWS_REGION": "eu-west-1"}
 
     done = subprocess.run(["make", "-s", "kubeconfig"], cwd=ROOT, env=env, capture_output=True, text=True, check=True)

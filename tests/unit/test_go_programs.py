@@ -8,6 +8,7 @@ import pytest
 
 from ops.go_programs import ACTIONLINT, COSIGN, OSV_SCANNER, Program, ProgramMissing, cache_folder, find
 from ops.minio import PROGRAM as MINIO
+from tests.unit import stand_ins
 
 BUILD = 'sleep 0.3; echo "$@" >> "$LOG"; printf "#!/bin/sh\\n" > "$GOBIN/actionlint"'
 
@@ -21,16 +22,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / tool).symlink_to(Path("/bin") / tool)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
-    pip = script(folder, "pip", "echo no such wheel >&2; exit 1")
+    pip = stand_ins.put(folder, "pip", "echo no such wheel >&2; exit 1")
     monkeypatch.setattr("ops.go_programs._installer", lambda: [str(pip)])
     return folder
-
-
-def script(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
 
 
 def find_quietly(cache: Path) -> Path:
@@ -39,7 +33,7 @@ def find_quietly(cache: Path) -> Path:
 
 
 def test_a_program_on_path_is_taken_first(programs: Path, tmp_path: Path) -> None:
-    there = script(programs, "actionlint", "")
+    there = stand_ins.put(programs, "actionlint", "")
 
     assert find(ACTIONLINT, tmp_path / "cache", pytest.fail) == there
     assert not (tmp_path / "cache").exists()
@@ -59,7 +53,7 @@ def test_a_build_of_another_release_is_not_taken(programs: Path, tmp_path: Path)
 
 
 def test_two_at_once_build_the_pinned_version_once(programs: Path, tmp_path: Path) -> None:
-    script(programs, "go", BUILD)
+    stand_ins.put(programs, "go", BUILD)
 
     with multiprocessing.get_context("fork").Pool(2) as pool:
         found = pool.map(find_quietly, [tmp_path / "cache"] * 2)
@@ -69,7 +63,7 @@ def test_two_at_once_build_the_pinned_version_once(programs: Path, tmp_path: Pat
 
 
 def test_where_nothing_works_each_reason_is_given_in_a_sentence(programs: Path, tmp_path: Path) -> None:
-    script(programs, "go", "echo the proxy is down >&2; exit 1")
+    stand_ins.put(programs, "go", "echo the proxy is down >&2; exit 1")
 
     with pytest.raises(ProgramMissing) as missing:
         find(ACTIONLINT, tmp_path / "cache", lambda line: None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops.minio import IMAGE, RELEASE, Minio, MinioMissing, find
+from tests.unit import stand_ins
 
 BUILD = 'sleep 0.3; echo built >> "$LOG"; printf "#!/bin/sh\\n" > "$GOBIN/minio"'
 
@@ -20,17 +21,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
     monkeypatch.setattr(
-        "ops.go_programs._installer", lambda: [str(program(folder, "pip", "echo no such wheel >&2; exit 1"))]
+        "ops.go_programs._installer", lambda: [str(stand_ins.put(folder, "pip", "echo no such wheel >&2; exit 1"))]
     )
     return folder
-
-
-def program(folder: Path, name: str, script: str) -> Path:
-    """A program that does as the script says."""
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return path
 
 
 def find_quietly(cache: Path) -> Minio:
@@ -39,8 +32,8 @@ def find_quietly(cache: Path) -> Minio:
 
 
 def test_a_minio_on_path_is_taken_first(programs: Path, tmp_path: Path) -> None:
-    minio = program(programs, "minio", "")
-    program(programs, "docker", "")
+    minio = stand_ins.put(programs, "minio", "")
+    stand_ins.put(programs, "docker", "")
 
     assert find(tmp_path / "cache", pytest.fail) == Minio(minio)
     assert not (tmp_path / "cache").exists()
@@ -54,15 +47,15 @@ def test_an_earlier_build_is_taken_without_a_word(programs: Path, tmp_path: Path
 
 
 def test_a_container_is_taken_where_the_engine_answers(programs: Path, tmp_path: Path) -> None:
-    docker = program(programs, "docker", "exit 0")
+    docker = stand_ins.put(programs, "docker", "exit 0")
 
     assert find(tmp_path, pytest.fail) == Minio(docker, IMAGE)
 
 
 def test_go_builds_it_where_the_engine_does_not_answer(programs: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    program(programs, "docker", "echo no engine >&2; exit 1")
-    program(programs, "go", BUILD)
+    stand_ins.put(programs, "docker", "echo no engine >&2; exit 1")
+    stand_ins.put(programs, "go", BUILD)
 
     found = find(tmp_path, said.append)
 
@@ -72,7 +65,7 @@ def test_go_builds_it_where_the_engine_does_not_answer(programs: Path, tmp_path:
 
 
 def test_two_at_once_build_it_once(programs: Path, tmp_path: Path) -> None:
-    program(programs, "go", BUILD)
+    stand_ins.put(programs, "go", BUILD)
 
     with multiprocessing.get_context("fork").Pool(2) as pool:
         found = pool.map(find_quietly, [tmp_path / "cache"] * 2)
@@ -82,8 +75,8 @@ def test_two_at_once_build_it_once(programs: Path, tmp_path: Path) -> None:
 
 
 def test_where_nothing_works_each_reason_is_given_in_a_sentence(programs: Path, tmp_path: Path) -> None:
-    program(programs, "docker", "echo no engine >&2; exit 1")
-    program(programs, "go", "echo the proxy is down >&2; exit 1")
+    stand_ins.put(programs, "docker", "echo no engine >&2; exit 1")
+    stand_ins.put(programs, "go", "echo the proxy is down >&2; exit 1")
 
     with pytest.raises(MinioMissing) as missing:
         find(tmp_path / "cache", lambda line: None)

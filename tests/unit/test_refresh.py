@@ -11,6 +11,7 @@ import pytest
 
 from ops import refresh
 from ops.refresh import NotRefreshed
+from tests.unit import stand_ins
 
 TOKEN = "a-token"
 ENVIRONMENT = {
@@ -44,9 +45,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def compiler(root: Path, script: str) -> None:
-    path = root / "ops" / "lock"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
+    stand_ins.put(root / "ops", "lock", script)
 
 
 class GitHub:

@@ -48,11 +48,8 @@ def test_a_workstation_says_that_it_is_one() -> None:
 
 
 def test_without_a_key_only_this_repositorys_workflows_on_main_and_tags_are_trusted(tmp_path: Path) -> None:
-    program = tmp_path / "cosign"
-    program.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/told\necho "Error: no signatures found" >&2\nexit 1\n'
-    )
-    program.chmod(0o755)
+    script = f'printf "%s\\n" "$@" >{tmp_path}/told\necho "Error: no signatures found" >&2\nexit 1'
+    program = stand_ins.put(tmp_path, "cosign", script)
 
     with pytest.raises(NotVerified) as error:
         Cosign(program, "", "https://github.com/team/trainyard").verify("one@sha256:1")
@@ -140,9 +137,7 @@ def test_a_reference_by_tag_becomes_one_by_digest() -> None:
     ],
 )
 def test_a_registry_that_refuses_or_is_not_there_is_told_apart(tmp_path: Path, said: str, sentence: str) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text(f'#!/bin/sh\necho "ERROR: {said}" >&2\nexit 1\n')
-    docker.chmod(0o755)
+    docker = stand_ins.put(tmp_path, "docker", f'echo "ERROR: {said}" >&2\nexit 1')
 
     with pytest.raises(registry.RegistryError, match=sentence):
         registry.digest(str(docker), "host/flows:abc")
