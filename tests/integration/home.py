@@ -42,7 +42,11 @@ def sample(month: str) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Home:
-    """An empty lake and registry. ``number`` is in the rows it publishes, so that no two homes train alike."""
+    """An empty lake and registry.
+
+    ``number`` is in the rows it publishes, as millionths of a mile: no two homes have the same training, and every home
+    comes to the same verdicts.
+    """
 
     env: Mapping[str, str]
     lake: Lake
@@ -59,10 +63,15 @@ class Home:
         """Where a month is published."""
         return Path(self.source.replace("{month}", month))
 
+    def marked(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows as no other home has them."""
+        first = pl.int_range(pl.len()) < 100
+        mark = pl.when(first).then(self.number / 1_000_000).otherwise(0)
+        return rows.with_columns(pl.col("trip_distance") + mark)
+
     def rows(self, month: str) -> pl.DataFrame:
         """A small month, as no other home has it."""
-        first = pl.int_range(pl.len()) < 100
-        return sample(month).with_columns(pl.col("trip_distance") + pl.when(first).then(self.number / 100).otherwise(0))
+        return self.marked(sample(month))
 
     def publish(self, month: str, rows: pl.DataFrame | None = None) -> Path:
         """Publish a month."""

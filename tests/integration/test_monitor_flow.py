@@ -20,9 +20,7 @@ PICKUP, DROPOFF, ZONE = pl.col("lpep_pickup_datetime"), pl.col("lpep_dropoff_dat
 
 def whole(home: Home, month: str) -> pl.DataFrame:
     """A month as TLC published it, but for what tells this home's from another's."""
-    first = pl.int_range(pl.len()) < 100
-    rows = pl.read_parquet(ROOT / f"examples/tlc/green_tripdata_{month}.parquet")
-    return rows.with_columns(pl.col("trip_distance") + pl.when(first).then(home.number / 100).otherwise(0))
+    return home.marked(pl.read_parquet(ROOT / f"examples/tlc/green_tripdata_{month}.parquet"))
 
 
 @pytest.fixture(scope="module")
