@@ -102,7 +102,7 @@ class Lake:
     def check(self) -> None:
         """Find out within seconds whether the lake can be listed."""
         with named(self._place("")):
-            (self.probe or self.client).list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1)
+            _whole((self.probe or self.client).list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1))
 
     def uri(self, key: str) -> str:
         """The address of an object for other programs: ``s3://bucket/prefix/key``."""
@@ -130,10 +130,10 @@ class Lake:
         try:
             with named(self._place(key)):
                 answer = self.client.head_object(Bucket=self.bucket, Key=self._full(key))
+                return Stat(answer["ContentLength"], answer["ETag"])
         except ObjectMissing:
             self.check()  # an answer to HEAD has no body: a missing bucket looks like a missing object
             return None
-        return Stat(answer["ContentLength"], answer["ETag"])
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write an object unless there is one: of any number of writers one is told True."""
@@ -222,7 +222,7 @@ class Lake:
         """
         with named(self._place("")):
             pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket)
-            found = [item for page in pages for item in page.get("Uploads", ())]
+            found = [item for page in pages for item in _whole(page).get("Uploads", ())]
         root = self._full("")
         own = (item for item in found if item["Key"].startswith(root))
         return [Upload(item["Key"].removeprefix(root), item["UploadId"], item["Initiated"]) for item in own]
@@ -245,7 +245,8 @@ class Lake:
 
     def _pages(self, **request: str) -> Iterator[dict[str, Any]]:
         with named(self._place(request["Prefix"])):
-            yield from self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **request)
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **request)
+            yield from (_whole(page) for page in pages)
 
     def _stream(self, key: str, file: IO[bytes], progress: Progress | None) -> tuple[str, int]:
         """Copy an object into a file; its sha256 and its size."""
@@ -273,6 +274,13 @@ def connect(bucket: str, prefix: str = "", session: boto3.Session | None = None,
             return Lake(client, bucket, prefix, probe)
     except ValueError as error:
         raise LakeError("The S3 endpoint is no address. Set AWS_ENDPOINT_URL to one as http://host:port.") from error
+
+
+def _whole(page: dict[str, Any]) -> dict[str, Any]:
+    """A page of a list. Raises KeyError for an answer that was cut in its headers: botocore takes it for no items."""
+    if "IsTruncated" not in page:
+        raise KeyError("IsTruncated")
+    return page
 
 
 def _chain() -> botocore.session.Session:

@@ -6,6 +6,7 @@ without its verdict. Where two runs registered one fingerprint, the lowest versi
 
 import contextlib
 import functools
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,13 @@ class Version:
     fingerprint: str
     tags: Mapping[str, str]
     made_at: float = 0.0
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The addresses of the months that it was trained on and judged by."""
+        snapshot = json.loads(self.tags.get("snapshot", "{}"))
+        parts = [*snapshot.get("train", ()), *([snapshot["judge"]] if "judge" in snapshot else ())]
+        return frozenset(str(part["address"]) for part in parts)
 
 
 @dataclass(frozen=True)

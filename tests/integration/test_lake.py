@@ -87,6 +87,7 @@ def everything(lake: Lake, file: Path) -> dict[str, Callable[[], Any]]:
         "download": lambda: lake.download("key", file.with_name("copy")),
         "keys": lambda: list(lake.keys()),
         "folders": lake.folders,
+        "uploads": lake.uploads,
         "delete": lambda: lake.delete("key"),
     }
 
@@ -195,6 +196,17 @@ def test_a_download_that_ends_early_is_named_and_leaves_the_old_file(
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["check", "find", "keys", "folders", "uploads", "get", "put_new"])
+def test_an_answer_cut_within_its_headers_is_not_taken_for_one_that_there_is_nothing(
+    secret_session: boto3.Session, tmp_path: Path, name: str
+) -> None:
+    with fake_s3(b"HTTP/1.1 200 OK\r\nServer: S3\r\nContent-Ty") as url:
+        lake = connect("lake", "", secret_session, url)
+
+        with pytest.raises(LakeUnreachable, match=r"only a part of an answer .*Run again"):
+            everything(lake, tmp_path / "file")[name]()
 
 
 @pytest.mark.parametrize("promise", [{"sha256": hashlib.sha256(b"other").hexdigest()}, {"size": 3}, {"size": 0}])

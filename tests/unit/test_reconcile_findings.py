@@ -1,6 +1,7 @@
 """What a reconcile finds, by facts made up: the boundaries of age and number, and that nothing in use is found."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,6 +74,15 @@ def test_the_current_address_is_never_found_whatever_it_lacks() -> None:
 
 def test_a_former_address_is_for_retention_and_not_half_written() -> None:
     assert lake_findings.find(lake(month(B, ago(days=900)), current=A), LIMITS, NOW) == []
+
+
+@pytest.mark.parametrize(("used", "found"), [({A}, []), ({B}, [Kind.HALF_WRITTEN])])
+def test_a_whole_month_that_a_version_was_trained_on_stays_though_no_manifest_makes_it_the_month(
+    used: set[str], found: list[Kind]
+) -> None:
+    facts = replace(lake(month(A, ago(days=9))), used=used)
+
+    assert kinds(lake_findings.find(facts, LIMITS, NOW)) == found
 
 
 def test_files_of_a_training_that_a_version_is_of_stay() -> None:

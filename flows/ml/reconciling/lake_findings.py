@@ -46,7 +46,8 @@ class LakeFacts:
     """What is in the lake, and what is referred to.
 
     ``current`` is the address of each (dataset, month); ``quarantined`` maps the keys of manifests to the objects of
-    broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger.
+    broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger;
+    ``used`` are the addresses that these versions were trained on and judged by.
     """
 
     listed: Sequence[Listed]
@@ -55,6 +56,7 @@ class LakeFacts:
     quarantined: Mapping[str, str]
     fingerprints: Set[str]
     decisions: Set[str]
+    used: Set[str] = frozenset()
 
 
 def find(facts: LakeFacts, limits: Limits, now: datetime, old: Sequence[Finding] = ()) -> list[Finding]:
@@ -79,7 +81,8 @@ def addresses(listed: Sequence[Listed]) -> Iterator[Address]:
 def _months(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding]:
     for place in addresses(facts.listed):
         current = facts.current.get((place.dataset, place.month))
-        if now - place.written < limits.stale or current == place.address or (place.whole and current):
+        kept = current == place.address or (place.whole and (current or place.address in facts.used))
+        if kept or now - place.written < limits.stale:
             continue
         why = "whole, and no manifest makes it the month" if place.whole else "it has no manifest"
         yield Finding(Kind.HALF_WRITTEN, place.folder, f"{why} {_since(place.written)}", place.dataset, place.keys)

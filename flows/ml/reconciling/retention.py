@@ -1,7 +1,6 @@
 """Which versions and which addresses of months nothing that is kept refers to any more. Pure."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from flows.ml.lake import Listed
@@ -44,7 +43,7 @@ def old_months(
     """
     if not limits.keep_days:
         return []
-    used = {part for version in versions for part in _parts(version)}
+    used = {address for version in versions for address in version.addresses}
     begin = now - timedelta(days=limits.keep_days)
     return [
         Finding(Kind.OLD_MONTH, f"{place.folder}", _why(limits), place.dataset, place.keys)
@@ -60,10 +59,3 @@ def _is_former(place: Address, current: Mapping[tuple[str, str], str]) -> bool:
 
 def _why(limits: Limits) -> str:
     return f"a correction replaced it more than {limits.keep_days} days ago, and no version was trained on it"
-
-
-def _parts(version: Version) -> Iterator[str]:
-    """The addresses that a version was trained on and judged by."""
-    snapshot = json.loads(version.tags.get("snapshot", "{}"))
-    for part in [*snapshot.get("train", ()), *([snapshot["judge"]] if "judge" in snapshot else ())]:
-        yield str(part["address"])
