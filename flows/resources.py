@@ -20,9 +20,9 @@ from pydantic import Field
 from flows.ml import months
 from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake, connect
-from flows.ml.lake_errors import LakeUnreachable, Truncated
+from flows.ml.lake_errors import LakeError, LakeUnreachable, Truncated
 from flows.ml.registry import Registry
-from flows.ml.registry_errors import RegistryUnreachable
+from flows.ml.registry_errors import RegistryError, RegistryUnreachable
 from flows.ml.settings import Settings, load
 
 Month = Annotated[str, Field(pattern=months.PATTERN, examples=["2023-02"])]
@@ -92,6 +92,8 @@ def scratch(settings: Settings) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix="trainyard-", dir=settings.scratch) as folder:
             yield Path(folder)
+    except (LakeError, RegistryUnreachable, RegistryError):  # of a disk that is full elsewhere
+        raise
     except Exception as error:
         if not _is_for_room(error):
             raise

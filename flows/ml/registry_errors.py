@@ -8,12 +8,11 @@ import requests
 
 from flows.ml.errors import TrainyardError
 
-AWAY = re.compile(
-    r"API request to .* failed with (exception|error code 5\d\d|error code 404 != 200\. Response body: '')", re.DOTALL
-)
+AWAY = re.compile(r"API request to .* failed with (exception|error code (5\d\d|404))", re.DOTALL)
 """What MLflow's client says of a server that does not answer, or only that it cannot serve now.
 
-Of what it does not have MLflow says so in the body of its 404; one without a body was seen in its first second.
+Of what it does not have MLflow says so in JSON, which its client puts in other words; a 404 of other words is of a
+proxy without MLflow behind it, or of MLflow's first second.
 """
 
 
@@ -51,8 +50,8 @@ def named(uri: str) -> Iterator[None]:
     except requests.RequestException as error:
         raise RegistryUnreachable(f"MLflow at {uri} does not answer ({type(error).__name__}).") from error
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error).lower():
-            raise VersionMissing(f"MLflow at {uri}: {error.message}") from error
         if AWAY.search(str(error)) or error.error_code == "TEMPORARILY_UNAVAILABLE":
             raise RegistryUnreachable(f"MLflow at {uri} does not answer. Start it and run this again.") from error
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error).lower():
+            raise VersionMissing(f"MLflow at {uri}: {error.message}") from error
         raise RegistryError(f"MLflow at {uri} refused: {error.message}") from error

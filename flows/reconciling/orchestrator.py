@@ -22,7 +22,7 @@ from flows.reconciling.runs import Run
 
 PAGE = 200
 OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
-NOT_BEGUN = ["Scheduled", "Late"]
+NOT_BEGUN = ["Scheduled", "Late", "AwaitingConcurrencySlot"]
 """Of the open states those of a run that nothing is at work on, and never was."""
 
 

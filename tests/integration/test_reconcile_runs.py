@@ -107,6 +107,7 @@ def test_the_subflow_runs_of_a_dead_parent_are_crashed_down_to_the_last(cluster:
 
 def test_runs_that_wait_or_are_of_another_pool_or_young_are_let_be(cluster: Cluster) -> None:
     start(Scheduled(), "kubernetes")
+    start(Scheduled(name="AwaitingConcurrencySlot"), "kubernetes")
     start(Running(), "local")
     young = start(Running(), "kubernetes")
     job = cluster.work_on(young)

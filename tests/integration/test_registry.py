@@ -83,7 +83,11 @@ def test_the_same_verdict_again_writes_nothing(registry: Registry):
         ("API request to http://mlflow/api/x failed with exception refused", RegistryUnreachable),
         ("API request to endpoint /api/x failed with error code 503 != 200. Response body: ''", RegistryUnreachable),
         ("API request to endpoint /api/x failed with error code 404 != 200. Response body: ''", RegistryUnreachable),
-        ("API request to endpoint /api/x failed with error code 404 != 200. Response body: 'No'", RegistryError),
+        ("API request to endpoint /api/x failed with error code 404 != 200. Response body: 'No'", RegistryUnreachable),
+        (
+            "API request to x failed with error code 404 != 200. Response body: '404 page not found'",
+            RegistryUnreachable,
+        ),
         ("API request to endpoint /api/x failed with error code 400 != 200. Response body: ''", RegistryError),
     ],
 )

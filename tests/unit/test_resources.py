@@ -1,5 +1,9 @@
 """What a task is tried again for, how often a run is, and what a form takes."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 from prefect.client.schemas.objects import State
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Late, Pending, Running, Scheduled
@@ -8,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from flows.ingest import Source
 from flows.ml.lake_errors import CredentialsRefused, LakeError, LakeUnreachable, Truncated
 from flows.ml.registry_errors import RegistryError, RegistryUnreachable
-from flows.resources import RETRIES, reschedules
+from flows.ml.settings import Settings
+from flows.resources import RETRIES, NoRoom, reschedules, scratch
 
 
 @pytest.mark.parametrize(
@@ -25,6 +30,23 @@ from flows.resources import RETRIES, reschedules
 )
 def test_only_what_a_server_may_get_over_is_tried_again(error: Exception, again: bool):
     assert RETRIES["retry_condition_fn"](None, None, Failed(data=error)) is again
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), NoRoom),
+        (RegistryUnreachable("MLflow at http://mlflow: its database: No space left on device"), RegistryUnreachable),
+        (LakeError("s3://lake: No space left on device"), LakeError),
+    ],
+)
+def test_a_disk_that_is_full_elsewhere_is_not_said_to_be_the_tasks_own(
+    tmp_path: Path, error: Exception, named: type[Exception]
+) -> None:
+    settings = Settings.model_construct(scratch=tmp_path)
+
+    with pytest.raises(named), scratch(settings):
+        raise error
 
 
 @pytest.mark.parametrize("source", ["https://user:secret@host/{month}.parquet", "s3://lake/{month}?X-Amz-Signature=1"])
