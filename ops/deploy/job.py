@@ -7,6 +7,7 @@ reference, in the ConfigMap ``<release>-deploy``; what depends on the commit is 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ START = 300.0
 """Seconds the pod may take to start, most of them to pull the image."""
 RUN = 900.0
 """Seconds the deploy may run: then Kubernetes ends the Job, by the deadline in the chart's manifest."""
-END = 60.0
-"""Seconds the Job may take to be told finished, once its log has ended."""
+END = RUN + 60.0
+"""Seconds the Job may take to be told finished, once its log has ended or broken off: its deadline, and a little."""
 POLL = 1.0
 HOPELESS = {
     "ImagePullBackOff",
@@ -125,19 +126,20 @@ def _await_end(place: Namespace, job: str, pod: str) -> int:
     """The exit status of the deploy. Raises ``NotDeployed`` where it was killed, or does not come to an end."""
     deadline = time.monotonic() + END
     while time.monotonic() < deadline:
-        found = json.loads(place.kubectl("get", f"job/{job}", "--output=json"))
-        ends = {
-            each["type"]: each for each in found.get("status", {}).get("conditions", ()) if each["status"] == "True"
-        }
-        if "Complete" in ends:
-            return 0
-        if failed := ends.get("Failed") or ends.get("FailureTarget"):  # the latter while its pod still goes
-            _require_own_end(_pods(place, job), failed)
-            return 1
+        with suppress(ProgramFailed):  # the API is away for a moment; the Job goes on
+            found = json.loads(place.kubectl("get", f"job/{job}", "--output=json"))
+            ends = {
+                each["type"]: each for each in found.get("status", {}).get("conditions", ()) if each["status"] == "True"
+            }
+            if "Complete" in ends:
+                return 0
+            if failed := ends.get("Failed") or ends.get("FailureTarget"):  # the latter while its pod still goes
+                _require_own_end(_pods(place, job), failed)
+                return 1
         time.sleep(POLL)
     raise NotDeployed(
-        f"the log of pod {pod} has ended and Job {job} has not. The rest is in `kubectl --namespace {place.name} logs"
-        f" {pod}`. Run this again: it completes what is begun."
+        f"the log of pod {pod} has ended, and that Job {job} has is not told. See `kubectl --namespace {place.name} get"
+        f" job {job}` and `logs {pod}`, then run this again: it completes what is begun."
     )
 
 

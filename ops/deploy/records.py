@@ -97,12 +97,12 @@ def end(lake: Lake, record: Record) -> None:
 def before(lake: Lake) -> Record:
     """What a rollback returns to: the newest finished deploy of something else than the head's.
 
-    Where the head was interrupted it is what was there before it; a rollback that was interrupted is taken up again.
-    Raises ``NotDeployed``.
+    Where the head was interrupted it is what was there before it. Where it is a rollback it is what that returned to,
+    so that one that is done again completes the first, or finds nothing to do. Raises ``NotDeployed``.
     """
     newest = head(lake)
     interrupted = newest is not None and not is_done(lake, newest)
-    if newest and interrupted and newest.returned_to:
+    if newest and newest.returned_to:
         return get(lake, newest.returned_to)
     for number in numbers(lake)[1:]:
         record = get(lake, number)

@@ -246,6 +246,19 @@ def test_a_rollback_returns_to_the_deploy_before_as_it_was(own: Project) -> None
     assert [each["event"] for each in events(own, 3)].count("trainyard.deploy.rolled-back") == 1
 
 
+def test_a_rollback_that_is_done_again_does_not_bring_back_what_it_undid(own: Project) -> None:
+    first = own.push(entry("greet"))
+    own.deploy()
+    own.deploy(entry("greet", tags=["b"]))
+    own.rollback()
+
+    told = own.rollback()
+
+    assert told.startswith(f"Nothing to change: commit {first[:12]}")
+    assert variables(own, "greet/it")["commit"] == first
+    assert records.numbers(own.lake) == [3, 2, 1]
+
+
 def test_a_rollback_to_a_commit_that_is_named_needs_neither_its_flows_nor_its_file(own: Project) -> None:
     first = own.push(entry("greet"))
     own.deploy()

@@ -171,7 +171,7 @@ def test_a_job_that_does_not_end_though_its_log_has_is_not_waited_for_for_ever(
     cluster.ends("")
     monkeypatch.setattr(job, "END", 0.2)
 
-    with pytest.raises(NotDeployed, match=r"the log of pod deploy-1-x has ended and Job deploy-1 has not"):
+    with pytest.raises(NotDeployed, match=r"log of pod deploy-1-x has ended, and that Job deploy-1 has is not told"):
         submit([])
 
 
