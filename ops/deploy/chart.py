@@ -27,11 +27,17 @@ def upgrade(place: Namespace, root: Path, files: Sequence[Path], images: Mapping
     given += [f"--set-string=images.{name}={reference}" for name, reference in images.items()]
     installed, command = _installed(place), ["helm", "upgrade", place.release, str(root / CHART), *given]
     proposed = json.loads(_helm(place, *command, "--dry-run=server", "--output=json"))
-    what = difference(place.release, installed, proposed)
+    what = " and ".join(filter(None, (unfinished(installed), difference(place.release, installed, proposed))))
     if not what:
         return f"Nothing to change: release {place.release} has this chart and these values"
     _helm(place, *command, "--wait", "--wait-for-jobs", f"--timeout={PATIENCE:.0f}s")
     return f"Upgraded release {place.release} to revision {proposed['version']}: {what}"
+
+
+def unfinished(installed: Mapping[str, Any]) -> str:
+    """What is to be said of a release whose last upgrade did not end well; empty where it did."""
+    status = installed["info"]["status"]
+    return "" if status == "deployed" else f"revision {installed['version']} is {status}"
 
 
 def difference(release: str, installed: Mapping[str, Any], proposed: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 import yaml
+from mlflow.server.security_utils import should_block_cors_request
 from prefect.flows import load_flow_from_entrypoint
 
 from flows import resources
@@ -213,10 +214,37 @@ def test_addresses_within_the_cluster_are_those_of_its_services(case: str) -> No
     assert named == services
 
 
-def test_mlflow_answers_to_the_names_it_is_called_by() -> None:
+def mlflow_takes(option: str) -> list[str]:
+    """What the MLflow of a chart with every option is given by an option of its own."""
     (server,) = chart.case("every option").one("Deployment", "-mlflow")["spec"]["template"]["spec"]["containers"]
-    hosts = server["args"][server["args"].index("--allowed-hosts") + 1].split(",")
+    return str(server["args"][server["args"].index(option) + 1]).split(",")
+
+
+def test_mlflow_answers_to_the_names_it_is_called_by() -> None:
+    hosts = mlflow_takes("--allowed-hosts")
 
     assert {"trainyard-mlflow:5000", "trainyard-mlflow.trainyard.svc:5000"} <= set(hosts)
     assert {"mlflow.example.org", "mlflow.internal:8443"} <= set(hosts)
     assert not [host for host in hosts if "*" in host]
+
+
+@pytest.mark.parametrize(
+    ("page", "blocked"),
+    [
+        ("https://mlflow.example.org", False),
+        ("https://mlflow.internal:8443", False),
+        ("https://elsewhere.example.org", True),
+        ("http://mlflow.example.org", True),
+    ],
+)
+def test_mlflow_takes_the_requests_of_its_own_page_where_people_open_it_and_of_no_other(
+    page: str, blocked: bool
+) -> None:
+    assert should_block_cors_request(page, "POST", mlflow_takes("--cors-allowed-origins")) is blocked
+
+
+def test_mlflow_is_restarted_where_the_lake_is_another() -> None:
+    def mark(region: str) -> str:
+        return json.dumps(chart.render({"lake": {"region": region}}).one("Deployment", "-mlflow")["spec"]["template"])
+
+    assert mark("eu-central-1") != mark("us-east-1")

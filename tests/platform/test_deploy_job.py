@@ -12,7 +12,7 @@ import pytest
 from ops.deploy import __main__ as commands
 from ops.deploy import job
 from ops.deploy.__main__ import parser
-from ops.deploy.chart import difference
+from ops.deploy.chart import difference, unfinished
 from ops.lint import repository
 from tests.platform import chart, flow_run_job, pod_security
 from tests.platform.chart import IMAGES, ROOT, Object, every_case, requires_helm
@@ -183,6 +183,11 @@ def test_what_a_rollback_is_given_is_taken_as_it_is(tmp_path: Path, given: str |
 
     assert done.stdout.splitlines() == ["-m", "ops.deploy", "rollback", "--to", to]
     assert not (ROOT / "it").exists()
+
+
+@pytest.mark.parametrize(("status", "said"), [("deployed", ""), ("failed", "revision 3 is failed")])
+def test_a_release_whose_upgrade_failed_is_upgraded_though_nothing_else_changed(status: str, said: str) -> None:
+    assert unfinished({"version": 3, "info": {"status": status}}) == said
 
 
 def test_a_release_that_differs_by_its_number_alone_is_not_upgraded() -> None:

@@ -46,8 +46,8 @@ data "aws_iam_policy_document" "jobs" {
   }
 
   statement {
-    sid       = "ListTheLake"
-    actions   = ["s3:ListBucket"]
+    sid       = "ListTheLakeAndItsOpenUploads"
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
     resources = [var.lake.arn]
   }
 }
@@ -69,6 +69,12 @@ data "aws_iam_policy_document" "mlflow" {
     sid       = "ReadAndWriteArtifacts"
     actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
     resources = ["${var.lake.arn}/mlflow/*"]
+  }
+
+  statement {
+    sid       = "RemoveWhatTheSmokeTestWrote"
+    actions   = ["s3:DeleteObject"]
+    resources = ["${var.lake.arn}/mlflow/smoke/*"]
   }
 
   statement {

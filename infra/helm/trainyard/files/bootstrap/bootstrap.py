@@ -6,6 +6,7 @@ status 1 where one does not answer, is too old, or refuses.
 """
 
 import base64
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -88,10 +89,18 @@ def main() -> int:
     """Apply the configuration named on the command line."""
     try:
         apply(Configuration(**yaml.safe_load(Path(sys.argv[1]).read_text())))
-    except checks.BootstrapError as error:
-        sys.stderr.write(f"trainyard: {error}\n")
+    except (checks.BootstrapError, httpx.HTTPError) as error:
+        sys.stderr.write(f"trainyard: {error if isinstance(error, checks.BootstrapError) else unapplied(error)}\n")
         return 1
     return 0
+
+
+def unapplied(error: httpx.HTTPError) -> str:
+    """The sentence for what Prefect refused, or did not answer, while it was being applied."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return f"Prefect stopped answering ({type(error).__name__}: {error}): see its pod and its log; run this again."
+    asked = error.request.url.path
+    return f"Prefect answers {error.response.status_code} to {asked}: {error.response.text[:500]}. Correct the values."
 
 
 def apply(wanted: Configuration) -> None:
@@ -108,10 +117,10 @@ def apply(wanted: Configuration) -> None:
         apply_results_block(wanted.lake)
         apply_automations(client, wanted)
         say(notices.apply(client, wanted.pool.name, wanted.ui_url))
+        if wanted.mlflow_url:
+            eventually(lambda: checks.mlflow_answers(wanted.mlflow_url), deadline)
         if wanted.smoke:
             apply_smoke_deployment(client, wanted.pool.name, wanted.smoke)
-    if wanted.mlflow_url:
-        eventually(lambda: checks.mlflow_answers(wanted.mlflow_url), deadline)
     say("everything is applied")
 
 
@@ -156,7 +165,7 @@ def apply_concurrency_limit(client: SyncPrefectClient, name: str, limit: int) ->
     """Make a global concurrency limit, or bring it to what is wanted; the slots that are taken stay taken."""
     try:
         client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=limit))
-    except (ObjectAlreadyExists, httpx.HTTPStatusError):
+    except ObjectAlreadyExists:
         client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=limit))
     say(f"concurrency limit {name}: {limit}")
 
@@ -165,7 +174,7 @@ def apply_variable(client: SyncPrefectClient, name: str, value: Any) -> None:
     """Make a variable, or bring it to what is wanted."""
     try:
         client.create_variable(VariableCreate(name=name, value=value))
-    except (ObjectAlreadyExists, httpx.HTTPStatusError):
+    except ObjectAlreadyExists:
         client.update_variable(VariableUpdate(name=name, value=value))
     say(f"variable {name}")
 
@@ -190,13 +199,17 @@ def apply_automations(client: SyncPrefectClient, wanted: Configuration) -> None:
 
 
 def apply_smoke_deployment(client: SyncPrefectClient, pool_name: str, smoke: Smoke) -> None:
-    """Make the deployment that `helm test` runs. Its code comes with it, so that it needs no repository to start."""
+    """Make the deployment that `helm test` runs, with this Job's name as its version: it says what was applied last.
+
+    Its code comes with it, so that it needs no repository to start.
+    """
     code = base64.b64encode(smoke.code.read_bytes()).decode()
     folder = "/tmp/smoke"  # noqa: S108 - the scratch space of a pod of its own
     script = f"mkdir -p {folder} && echo {code} | base64 -d > {folder}/smoke.py"
     client.create_deployment(
         flow_id=client.create_flow_from_name("smoke"),
         name="platform",
+        version=os.environ.get(checks.JOB),
         description="Try what a flow run needs of the platform. `helm test` runs it.",
         tags=["platform"],
         work_pool_name=pool_name,

@@ -10,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from packaging.version import Version
 from prefect.client.orchestration import SyncPrefectClient
 
+JOB = "BOOTSTRAP_JOB"
+"""The variable of the environment with the name of the release's bootstrap Job, one of its own for each revision."""
 REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"}
 
 

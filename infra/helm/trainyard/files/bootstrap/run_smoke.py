@@ -1,5 +1,6 @@
 """Runs the deployment ``smoke/platform`` and prints how it ended: what ``helm test`` shows."""
 
+import os
 import sys
 
 import checks
@@ -8,6 +9,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
+DEPLOYMENT = "smoke/platform"
 PATIENCE = 240.0
 """Seconds the run may take, most of them a first pull of the image: less than the five minutes Helm waits."""
 
@@ -17,19 +19,25 @@ def main() -> int:
     try:
         with get_client(sync_client=True) as client:
             checks.prefect_answers(client)
+            applied = client.read_deployment_by_name(DEPLOYMENT).version
+        if (job := os.environ.get(checks.JOB, applied)) != applied:
+            return fail(
+                f"what is applied to Prefect is that of {applied or 'an earlier chart'}: this revision's bootstrap Job"
+                f" is still at work or has failed. Its log says why: kubectl logs job/{job}"
+            )
         return run()
     except (checks.BootstrapError, checks.NotYet) as error:
         return fail(str(error))
     except ObjectNotFound:
         return fail(
-            "Prefect has no deployment smoke/platform: the bootstrap Job, which makes it, is still at work or has"
+            f"Prefect has no deployment {DEPLOYMENT}: the bootstrap Job, which makes it, is still at work or has"
             " failed. Its log says why: kubectl logs --selector app.kubernetes.io/component=bootstrap --tail=20"
         )
 
 
 def run() -> int:
     """Run the deployment and wait for its end."""
-    run = run_deployment("smoke/platform", timeout=PATIENCE, poll_interval=1, as_subflow=False)
+    run = run_deployment(DEPLOYMENT, timeout=PATIENCE, poll_interval=1, as_subflow=False)
     assert isinstance(run, FlowRun)
     assert run.state is not None
     sys.stdout.write(f"{run.name} ended {run.state.name}: {run.state.message}\n")

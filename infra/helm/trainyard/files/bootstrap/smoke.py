@@ -6,6 +6,8 @@ import subprocess
 from typing import Any
 
 import boto3
+import httpx
+from packaging.version import Version
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
@@ -18,8 +20,8 @@ class SmokeError(Exception):
 
 @flow(name="smoke", description="Try what a flow run needs of the platform: the lake, MLflow, the repository.")
 def smoke() -> State:
-    """Write, read and delete an object in the lake, ask MLflow for its models, ask for the repository's head."""
-    said = [lake(), registry(), repository()]
+    """Write, read and delete an object in the lake, and through MLflow; ask for models, and the repository's head."""
+    said = [lake(), registry(), artifacts(), repository()]
     return Completed(message="; ".join(said))
 
 
@@ -45,18 +47,48 @@ def lake() -> str:
 
 @task(name="MLflow answers", persist_result=False)
 def registry() -> str:
-    """Ask MLflow for its registered models. Raises ``SmokeError``."""
+    """Ask MLflow for its version and its registered models. Raises ``SmokeError``."""
     import mlflow
 
-    client = mlflow.MlflowClient()
     try:
-        models = client.search_registered_models(max_results=100)
+        models = mlflow.MlflowClient().search_registered_models(max_results=100)
+        found = ask_mlflow("GET", "/version").text.strip()
     except Exception as error:
         raise SmokeError(
             f"MLflow at {mlflow.get_tracking_uri()} does not answer these credentials ({error}): see its pod, or"
             " correct mlflow.externalUrl and the Secret."
         ) from error
+    if Version(found) < Version(mlflow.__version__):
+        raise SmokeError(
+            f"MLflow at {mlflow.get_tracking_uri()} is version {found}, older than the flows' {mlflow.__version__}:"
+            " upgrade it first."
+        )
     return f"MLflow holds {len(models)} models"
+
+
+@task(name="MLflow keeps an artifact", persist_result=False)
+def artifacts() -> str:
+    """Write and delete an artifact through MLflow, which has keys or a role of its own. Raises ``SmokeError``."""
+    path = f"/api/2.0/mlflow-artifacts/artifacts/smoke/{flow_run.id}"
+    try:
+        ask_mlflow("PUT", path, b"smoke")
+        ask_mlflow("DELETE", path)
+    except Exception as error:
+        if isinstance(error, httpx.HTTPStatusError) and "--no-serve-artifacts" in error.response.text:
+            return "MLflow leaves artifacts to its clients"  # an MLflow from elsewhere, whose clients reach them themselves
+        raise SmokeError(
+            f"MLflow does not keep an artifact ({error}): correct the values under `lake`, or the rights of the role of"
+            " MLflow's own service account (mlflow.serviceAccountAnnotations); MLflow's log says more."
+        ) from error
+    return "MLflow keeps artifacts"
+
+
+def ask_mlflow(verb: str, path: str, content: bytes | None = None) -> httpx.Response:
+    """What MLflow answers at a path. Raises ``httpx.HTTPError``."""
+    login = os.environ.get("MLFLOW_TRACKING_USERNAME", ""), os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    address = os.environ["MLFLOW_TRACKING_URI"].rstrip("/") + path
+    answer = httpx.request(verb, address, content=content, auth=login if login[0] else None, timeout=60)
+    return answer.raise_for_status()
 
 
 @task(name="the repository answers", persist_result=False)
