@@ -27,6 +27,8 @@ MONTHLY = "monthly/trip-duration-local"
 ASKED = {"month": "2023-03", "source": "examples/tlc/green_tripdata_{month}.parquet"}
 SHARE = 0.3
 """Of the runs that are killed."""
+LATEST = 5.0
+"""Seconds after its begin at which a run is killed at the latest; one with nothing to train takes about eight."""
 EVERY = 20
 """Runs between two lines of the table."""
 PATIENCE = 900.0
@@ -34,20 +36,20 @@ SETTLED = 20.0
 """Seconds after which a crashed run that was not taken up again stays crashed, and one that ended has left nothing."""
 
 
-def run(client: SyncPrefectClient, place: Place, kill_after: float | None) -> FlowRun:
-    """A monthly run, once it has ended for good; its process is killed so many seconds after it began."""
+def run(client: SyncPrefectClient, place: Place, kill_after: float | None) -> tuple[FlowRun, bool]:
+    """A monthly run, once it has ended for good, and whether its process was killed, so many seconds after it began."""
     deployment = client.read_deployment_by_name(MONTHLY)
     found = client.create_flow_run_from_deployment(deployment.id, parameters=ASKED)
-    deadline, killed = time.monotonic() + PATIENCE, kill_after is None
+    deadline, killed = time.monotonic() + PATIENCE, False
     while time.monotonic() < deadline:
         time.sleep(0.3)
         found = client.read_flow_run(found.id)
         assert found.state
         since = time.time() - found.state.timestamp.timestamp()
-        if not killed and found.state.is_running() and since > (kill_after or 0.0):
+        if kill_after is not None and not killed and found.state.is_running() and since > kill_after:
             killed = _kill(place, found)
         if found.state.is_final() and (not found.state.is_crashed() or since > SETTLED):
-            return found
+            return found, killed
     raise SystemExit(f"{found.name} did not end within {PATIENCE:.0f} s: {found.state}")
 
 
@@ -63,14 +65,15 @@ def _kill(place: Place, found: FlowRun) -> bool:
 
 
 def sizes(place: Place) -> dict[str, float]:
-    """Memory in MB and open files of each service, and the databases' sizes in MB."""
-    found: defaultdict[str, float] = defaultdict(float)
+    """Memory in MB and open files of each service, the databases' sizes in MB, and the processes of runs that are left."""
+    found: defaultdict[str, float] = defaultdict(float, {"orphans": 0})
     for each in processes.running(place.state):
         with contextlib.suppress(psutil.Error):
+            found["orphans"] += "PREFECT__FLOW_RUN_ID" in each.process.environ()
             found[f"{each.service} MB"] += each.process.memory_info().rss / 1e6
             found[f"{each.service} files"] += each.process.num_fds()
-    for path in place.state.rglob("*.db"):
-        found[f"{path.name} MB"] += path.stat().st_size / 1e6
+    for path in place.state.rglob("*.db*"):  # with what is not yet written back into it
+        found[f"{path.name.partition('.db')[0]}.db MB"] += path.stat().st_size / 1e6
     return dict(found)
 
 
@@ -81,10 +84,10 @@ def soak(place: Place, runs: int, seed: int) -> Iterator[dict[str, float]]:
         yield {"runs": 0, **sizes(place)}
         for number in range(1, runs + 1):
             doomed = chance.random() < SHARE
-            found = run(client, place, chance.uniform(0.5, 8.0) if doomed else None)
+            found, killed = run(client, place, chance.uniform(0.5, LATEST) if doomed else None)
             assert found.state
             ends[found.state.name or ""] += 1
-            ends["killed"] += doomed
+            ends["killed"] += killed
             if number % EVERY == 0 or number == runs:
                 time.sleep(SETTLED)  # the processes of the last run are gone
                 yield {"runs": number, **sizes(place), **ends}
@@ -106,8 +109,7 @@ def main() -> None:
         with own.served("soak") as (place, env):
             words = ["--runs", str(given.runs), "--seed", str(given.seed), "--one"]
             subprocess.run([sys.executable, "-m", "benchmarks.soak", *words], env=env, cwd=place.root, check=True)
-            subprocess.run([sys.executable, "-m", "flows.reconciling"], env=env, cwd=place.root, check=False)
-        return
+            sys.exit(subprocess.call([sys.executable, "-m", "flows.reconciling"], env=env, cwd=place.root))
     found: list[dict[str, float]] = []
     for line in soak(here(), given.runs, given.seed):
         names = [*line] if not found else [*found[0], *sorted(line.keys() - found[0].keys())]

@@ -126,6 +126,7 @@ def disturb(
         run.go()
         end = None if run.killed() else run.end()
     assert calls.struck, f"it ended before: {moment}"
+    assert calls.made[moment.call - 1].split()[:2] == moment.what.split()[:2], f"another call came: {moment}"
     return end
 
 

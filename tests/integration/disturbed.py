@@ -3,19 +3,21 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from flows.ml.errors import TrainyardError
 from tests.integration import calls
 from tests.integration.calls import ERRORS, Moment
 from tests.integration.home import Home
-from tests.integration.warm import Warm
+from tests.integration.warm import FILE_LIMIT, Warm
 
 WAYS = ("killed", *ERRORS)
 SHARE = {"ingest": 1, "promote": 1, "retrain": 8, "monthly": 8, "backfill": 4, "backfill-scores": 3, "reconcile": 3}
 """Of how many moments one is tried, where not all are."""
+SMALLEST = 20_000
+"""Bytes of a file that no flow can do with."""
 
 
 @dataclass
@@ -43,19 +45,22 @@ class Table:
 
 def shared(made: Sequence[str], flow: str, way: str) -> list[Moment]:
     """The moments at which a flow is disturbed in a way: all of them, or its share."""
-    every, killed = list(calls.moments(made)), way == "killed"
+    every = list(calls.moments(made)) if way == "killed" else list(_wrong(made, way))
     if os.environ.get("EVERY_CALL"):
-        changes = [moment for moment in every if calls.changes(moment.what)]
-        return [_of(way, moment) for moment in (every if killed else changes)]
-    if killed:
-        return every[:: SHARE[flow]]
-    others = every[SHARE[flow] // 2 :: SHARE[flow]]
-    return [_of(way, moment) for moment in others[ERRORS.index(way) :: len(ERRORS)]]
+        return every
+    return every[:: SHARE[flow]] if way == "killed" else every[ERRORS.index(way) :: SHARE[flow] * len(ERRORS)]
 
 
-def _of(way: str, moment: Moment) -> Moment:
-    """The moment at which that happens; an answer that is cut is one that was given."""
-    return replace(moment, how=way, after=moment.after or way == "cut")
+def _wrong(made: Sequence[str], way: str) -> Iterator[Moment]:
+    """The moments at which a call may go wrong: instead of each call, and of the answer to each that changes anything.
+
+    An answer that is cut is one that was given, to a call of either kind.
+    """
+    for number, what in enumerate(made, start=1):
+        if way != "cut":
+            yield Moment(number, False, what, way)
+        if way == "cut" or calls.changes(what):
+            yield Moment(number, True, what, way)
 
 
 def named() -> set[str]:
@@ -71,12 +76,14 @@ def named() -> set[str]:
 class Trial:
     """A flow that is disturbed again and again, each time in a home where it was not run yet.
 
-    ``home`` gives one with the flow's parameters there. ``survived`` asserts what holds after the next run.
+    ``home`` gives one with the flow's parameters there. ``survived`` asserts what holds after the next run. What a flow
+    ``trains`` and has kept it does not train again.
     """
 
     flow: str
     home: Callable[[], contextlib.AbstractContextManager[tuple[Home, Mapping[str, Any]]]]
     survived: Callable[[Home], None]
+    trains: bool = False
 
     def endure(self, way: str, warm: Warm, table: Table) -> None:
         """Disturb the flow at its moments, and run it again each time."""
@@ -85,16 +92,17 @@ class Trial:
         kept = next((n for n, what in enumerate(made, 1) if "S3 PUT" in what and "/results/train/" in what), None)
         moments = shared(made, self.flow, way)
         assert moments
+        assert bool(kept) == self.trains, made
         for moment in moments:
             with self.home() as (home, parameters):
                 end = calls.disturb(warm, home.env, moment, self.flow, **parameters)
-                if end and end["name"] == "Failed":
+                if end and end["type"] != "COMPLETED":
                     assert set(re.findall(r"\w+", end["message"])) & named(), (str(moment), end)
                 with warm.run(self.flow, home.env, **parameters) as again:
                     ended, log = again.end(), (again.folder / "log").read_text()
                 assert ended["type"] == "COMPLETED", (str(moment), end, ended)
-                if kept and (moment.call, moment.after) >= (kept, True):
-                    assert "trained on" not in log, str(moment)
+                if kept and (moment.how == "killed" or (moment.call, moment.after) >= (kept, True)):
+                    assert ("trained on" in log) == ((moment.call, moment.after) < (kept, True)), str(moment)
                 self.survived(home)
             table.note(self.flow, way, by_itself=bool(end) and end["type"] == "COMPLETED")
 
@@ -104,3 +112,20 @@ class Trial:
             with self.home() as (home, parameters):
                 made = calls.of(warm, home.env, self.flow, **parameters)
         return made
+
+
+def fill(warm: Warm, flow: str, home: Home, parameters: Mapping[str, Any]) -> int:
+    """Run a flow on a disk with room for ever larger files until it is enough; how often it was not.
+
+    Each time that is said, and what is in service is what was before.
+    """
+    before, times = home.outcome(), 0
+    while True:
+        with warm.run(flow, {**home.env, FILE_LIMIT: str(SMALLEST << times)}, **parameters) as run:
+            end = run.end()
+        if end["type"] == "COMPLETED":
+            return times
+        assert (end["type"], end["name"]) == ("FAILED", "Failed"), end
+        assert re.search("exception: NoRoom: .* has no room for the files of this task", end["message"]), end
+        assert home.outcome() == before, end
+        times += 1

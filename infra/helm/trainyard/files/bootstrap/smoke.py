@@ -75,7 +75,7 @@ def artifacts() -> str:
         ask_mlflow("DELETE", path)
     except Exception as error:
         if isinstance(error, httpx.HTTPStatusError) and "--no-serve-artifacts" in error.response.text:
-            return "MLflow leaves artifacts to its clients"  # an MLflow from elsewhere, whose clients reach them themselves
+            return "MLflow leaves artifacts to its clients"  # one from elsewhere, whose clients reach them themselves
         raise SmokeError(
             f"MLflow does not keep an artifact ({error}): correct the values under `lake`, or the rights of the role of"
             " MLflow's own service account (mlflow.serviceAccountAnnotations); MLflow's log says more."
