@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from benchmarks.measuring import require_memory
 from ops import platform
 from ops.__main__ import DEMO
 from ops.environment import Place, environment, here
+
+BASE_MB = 2500
+"""What its servers and two runs at once take at most. Measured by ``python -m benchmarks.soak``."""
 
 
 @contextmanager
 def served(name: str) -> Iterator[tuple[Place, dict[str, str]]]:
     """The platform ``PLACE=name`` with a champion in service, and the environment that leads commands to it."""
+    require_memory(BASE_MB, "a platform and its runs")
     place = replace(here(), name=name)
     with platform.exclusive(place):
         platform.clear(place)

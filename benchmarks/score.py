@@ -20,11 +20,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.measuring import peak_mb
+from benchmarks.measuring import peak_mb, require_memory
 from ops import s3_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2
+BASE_MB = 1000
+"""What a run takes, with an S3 server beside it. Measured by this."""
 BUCKET = "bench"
 ROWS = (250_000, 1_000_000, 4_000_000)
 TARGET = 250_000
@@ -151,7 +153,7 @@ def call(*arguments: str) -> str:
     """What this program says when it is called with arguments in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.score", *arguments]
     env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS)}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def compare(folder: Path, runs: int) -> dict[int, dict[str, dict[str, float]]]:
@@ -184,6 +186,7 @@ def main() -> None:
     if given.one:
         print(json.dumps(measure(given.one, given.folder, given.rows)))
         return
+    require_memory(BASE_MB, "scoring")
     with tempfile.TemporaryDirectory() as folder, lake(Path(folder)):
         found = compare(Path(folder), given.runs)
     print(f"{'rows':>10} {'score s':>8} {'rows a s':>9} {'CPU s':>6} {'peak MB':>8} {'decode s':>9} {'predict s':>10}")

@@ -65,7 +65,7 @@ def _kill(place: Place, found: FlowRun) -> bool:
 
 
 def sizes(place: Place) -> dict[str, float]:
-    """Memory in MB and open files of each service, the databases' sizes in MB, and the processes of runs that are left."""
+    """Memory in MB and open files of each service, the databases' sizes in MB, and processes of runs that are left."""
     found: defaultdict[str, float] = defaultdict(float, {"orphans": 0})
     for each in processes.running(place.state):
         with contextlib.suppress(psutil.Error):

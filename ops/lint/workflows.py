@@ -17,8 +17,8 @@ from ops.lint.finding import Finding
 FOLDER = ".github/workflows"
 SECRETS = frozenset({"GITHUB_TOKEN"})
 """The secrets a workflow may read; the token of its own run is the only one there is."""
-CONDITIONS = frozenset({"inputs.rollback == ''", "inputs.rollback != ''"})
-"""The conditions there may be: which of its jobs a workflow is started for."""
+CONDITIONS = frozenset({"inputs.rollback == ''", "inputs.rollback != ''", "failure()"})
+"""The conditions there may be: which of its jobs a workflow is started for, and what is kept of one that failed."""
 WRITES = {
     "deploy.yaml": frozenset({"id-token"}),
     "environment.yaml": frozenset({"id-token"}),

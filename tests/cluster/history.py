@@ -10,7 +10,7 @@ MAIN = ("origin/HEAD", "origin/main", "main")
 
 
 def earlier(root: Path, folder: Path) -> str | None:
-    """The last commit on main whose ``folder`` is another than HEAD's; None where none has one.
+    """The last commit on main whose ``folder`` is another than HEAD's; None where none is, or the clone is shallow.
 
     On a branch that is where it left main. On main itself, and where the branch left the folder alone, it is the commit
     before the newest one that touched it.

@@ -46,8 +46,9 @@ class Reinstalled(Installed):
 def installed(
     cluster: Platform, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
 ) -> Iterator[Installed]:
-    """The chart before this one, in the images of this one, with data; this one where no commit had another."""
-    commit = history.earlier(ROOT, CHART) or "HEAD"
+    """The chart before this one, in the images of this one, with data."""
+    if not (commit := history.earlier(ROOT, CHART)):
+        pytest.fail("no commit here has another chart to upgrade from: fetch the whole history")
     before = history.extracted(ROOT, commit, CHART, tmp_path_factory.mktemp("earlier"))
     with namespace(cluster, "life") as name:
         made = release(cluster, name)
@@ -63,7 +64,7 @@ def upgraded(installed: Installed, say: Callable[[str], None]) -> Installed:
     told = upgrade(made)
     seconds = time.monotonic() - began
     say(f"{told} ({seconds:.0f} s)")
-    assert told.startswith("Upgraded" if history.earlier(ROOT, CHART) else "Nothing to change")
+    assert told.startswith("Upgraded")
     return replace(installed, seconds=seconds)
 
 
