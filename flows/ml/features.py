@@ -283,23 +283,22 @@ class _Columns:
         self._day = features.day
         self._folds = features.folds
         self._derived = {item.name: item for item in features.derived}
-        self._known: dict[str, pl.Series] = {}
         self._codes: dict[str, Integers] = {}
+        self._cells: dict[tuple[tuple[str, ...], tuple[int, ...]], Integers] = {}
 
     def source(self, name: str) -> pl.Series:
-        """A raw column, or a derived one (which may be derived from another) with null for unknown."""
+        """A raw column, or a derived one with null for unknown."""
         if name in self._rows.columns and name not in self._derived:
             return self._rows[name]
-        if name not in self._known:
-            item = self._derived[name]
-            codes = pl.Series(name, item.codes(self.source(item.source)))
-            self._known[name] = codes if isinstance(item, Scaled) else codes.replace(UNKNOWN, None)
-        return self._known[name]
+        item = self._derived[name]
+        codes = pl.Series(name, self.codes(name))
+        return codes if isinstance(item, Scaled) else codes.set(codes == UNKNOWN, None)
 
     def codes(self, name: str) -> Integers:
-        """A column as integers, with UNKNOWN for null."""
+        """A column, raw or derived (maybe from a derived one), as integers, with UNKNOWN for null."""
         if name not in self._codes:
-            self._codes[name] = _codes(self.source(name))
+            item = self._derived.get(name)
+            self._codes[name] = item.codes(self.source(item.source)) if item else _codes(self.source(name))
         return self._codes[name]
 
     def numbers(self, name: str) -> Floats:
@@ -309,6 +308,11 @@ class _Columns:
 
     def cells(self, keys: tuple[str, ...], shape: tuple[int, ...]) -> Integers:
         """The cell of every row; the last cell is for keys that are unknown or were not seen in training."""
+        if (keys, shape) not in self._cells:
+            self._cells[keys, shape] = self._cells_of(keys, shape)
+        return self._cells[keys, shape]
+
+    def _cells_of(self, keys: tuple[str, ...], shape: tuple[int, ...]) -> Integers:
         cells = np.zeros(self._rows.height, dtype=np.int64)
         unknown = np.zeros(self._rows.height, dtype=bool)
         for key, size in zip(keys, shape, strict=True):
