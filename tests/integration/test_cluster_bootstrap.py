@@ -142,6 +142,8 @@ def server(*answers: tuple[int, str]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(text.encode())
 
+        do_PUT = do_GET  # noqa: N815
+
         def log_message(self, *_: object) -> None:
             pass
 

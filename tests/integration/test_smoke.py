@@ -40,10 +40,10 @@ def test_an_mlflow_older_than_the_flows_is_named(smoke: ModuleType, monkeypatch:
 
 
 def test_an_mlflow_that_may_not_write_to_the_lake_is_named(smoke: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    with server((200, "{}")) as url:  # it gives, and takes nothing
+    with server((500, "AccessDenied")) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
 
-        with pytest.raises(smoke.SmokeError, match=r"does not keep an artifact \(.*501.*mlflow\.serviceAccountAnnot"):
+        with pytest.raises(smoke.SmokeError, match=r"an artifact \(PUT .*: 500 AccessDenied\).*mlflow\.service"):
             smoke.artifacts.fn()
 
 
