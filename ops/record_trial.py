@@ -4,6 +4,7 @@ The imports of ``flows`` are those the record holds, so the file uses nothing el
 """
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +27,8 @@ def main() -> int:
     months = [pl.scan_parquet(path).select(given.columns.split(",")) for path in given.months]
     try:
         model = import_module(f"flows.models.{given.model.replace('-', '_')}").MODEL
-        trained = training.train(pl.concat(months).collect(), model, given.threads, _tell)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        trained = training.train(pl.concat(months), model, given.threads, _tell, given.out.parent, memory)
     except TrainyardError as error:
         sys.stderr.write(f"{error}\n")
         return 1

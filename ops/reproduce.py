@@ -7,6 +7,7 @@ into an environment of its own under ``.trainyard/reproduce``, the months are fe
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -121,6 +122,9 @@ def retrain(lake: Lake, record: TrainingRecord, python: Path, threads: int, fold
         text=True,
         check=False,
     )
+    if done.returncode < 0:
+        killer = signal.Signals(-done.returncode).name
+        raise NotReproduced(f"the training of the record was ended by {killer}: was there memory enough? Run it again.")
     if done.returncode:
         raise NotReproduced(f"the training of the record ended on an error: {last_line(done.stderr)}")
     return {path.name: path.read_bytes() for path in out.iterdir()}
