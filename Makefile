@@ -45,8 +45,8 @@ reproduce: install ## Train VERSION of MODEL anew from its record alone, with TH
 	@$(PYTHON) -m ops reproduce --version "$(VERSION)" $(if $(MODEL),--model "$(MODEL)") $(if $(THREADS),--threads "$(THREADS)")
 
 .PHONY: tune
-tune: install-tests ## Search for MODEL's parameters, TRIALS in all, on the months it would be trained on; goes on where it stopped
-	@$(PYTHON) -m ops tune $(if $(MODEL),--model "$(MODEL)") $(if $(TRIALS),--trials "$(TRIALS)")
+tune: install-tests ## Search for MODEL's parameters, TRIALS in all, on the months it would be trained on, to be judged by UNTIL or the newest
+	@$(PYTHON) -m ops tune $(if $(MODEL),--model "$(MODEL)") $(if $(UNTIL),--until "$(UNTIL)") $(if $(TRIALS),--trials "$(TRIALS)")
 
 .PHONY: kind-up
 kind-up: install ## Make a kind cluster with the whole platform on it, or repair and upgrade the one there is

@@ -57,12 +57,13 @@ def main() -> int:
     """Search, print what was found; exit status 130 where it was interrupted."""
     parser = argparse.ArgumentParser(prog="python -m ops.tune", description=__doc__)
     parser.add_argument("--model", default="trip-duration", help="the model (default: %(default)s)")
+    parser.add_argument("--until", default="", metavar="MONTH", help="only months before it (default: the newest)")
     parser.add_argument("--trials", type=_count, default=50, help="trials in all, those before counted (default: 50)")
     given = parser.parse_args()
     opened, model = open_resources(), models.load(given.model)
     database = here().folder("mlflow") / "tuning.db"
     with scratch(opened.settings) as folder, alone(database.with_suffix(".lock")):
-        snapshot = snapshots.take(opened.lake, model.dataset, "", None, model.window)
+        snapshot = snapshots.take(opened.lake, model.dataset, given.until, None, model.window)
         rows = snapshots.read(opened.lake, model.dataset, snapshot.train, folder, judging.columns(model))
         parts = folds(training.in_scope(rows, model).collect(), model)
         study = load(model, snapshot.train, database)

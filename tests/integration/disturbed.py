@@ -48,7 +48,7 @@ def shared(made: Sequence[str], flow: str, way: str) -> list[Moment]:
     every = list(calls.moments(made)) if way == "killed" else list(_wrong(made, way))
     if os.environ.get("EVERY_CALL"):
         return every
-    return every[:: SHARE[flow]] if way == "killed" else every[ERRORS.index(way) :: SHARE[flow] * len(ERRORS)]
+    return every[:: SHARE[flow]] if way == "killed" else every[ERRORS.index(way) :: max(SHARE[flow], 4) * len(ERRORS)]
 
 
 def _wrong(made: Sequence[str], way: str) -> Iterator[Moment]:

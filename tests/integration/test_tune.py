@@ -32,6 +32,14 @@ def runs() -> list:
     return MlflowClient().search_runs([experiment.experiment_id]) if experiment else []
 
 
+def test_a_search_before_an_earlier_month_sees_neither_it_nor_a_later_one(
+    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    assert search(monkeypatch, "--trials", "1", "--until", "2023-02") == 0
+
+    assert f"{MODEL} on 2023-01 to 2023-01, 3 folds" in capsys.readouterr().err
+
+
 def test_a_search_is_on_the_training_months_alone_and_goes_on_where_it_stopped(
     searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
