@@ -150,11 +150,8 @@ WAYS: dict[str, Callable[[Sequence[Path], Stages, Path], float | None]] = {
 }
 
 
-IMPORTS = {
-    "course": ("pandas", "sklearn.feature_extraction", "xgboost"),
-    "trainyard": ("xgboost", "pandera.polars", "ops.trial", "flows.ml.training"),
-    "floor": ("xgboost", "pandera.polars", "ops.trial", "flows.ml.training"),
-}
+OWN = ("xgboost", "pandera.polars", "ops.trial", "flows.ml.training")
+IMPORTS = {"course": ("pandas", "sklearn.feature_extraction", "xgboost"), "trainyard": OWN, "floor": OWN}
 """What each imports before the clock runs."""
 
 

@@ -44,7 +44,7 @@ def month(address: str, at: datetime, *, whole: bool = True) -> list[Listed]:
 
 def lake(listed: Sequence[Listed], uploads: Sequence[Upload] = (), current: str = "") -> LakeFacts:
     months = {("green", "2024-01"): current} if current else {}
-    return LakeFacts(listed, uploads, months, {}, frozenset({"kept"}), frozenset())
+    return LakeFacts(listed, uploads, months, {}, frozenset({"kept"}), frozenset(), frozenset())
 
 
 def kinds(found: Sequence[Finding]) -> list[Kind]:

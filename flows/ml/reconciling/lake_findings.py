@@ -56,7 +56,7 @@ class LakeFacts:
     quarantined: Mapping[str, str]
     fingerprints: Set[str]
     decisions: Set[str]
-    used: Set[str] = frozenset()
+    used: Set[str]
 
 
 def find(facts: LakeFacts, limits: Limits, now: datetime, old: Sequence[Finding] = ()) -> list[Finding]:

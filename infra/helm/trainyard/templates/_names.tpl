@@ -46,3 +46,8 @@ labels:
 {{- if .Values.lake.endpoint }}{{ .Values.lake.endpoint }}
 {{- else if .Values.minio.enabled }}http://{{ .Release.Name }}-minio:9000{{ end }}
 {{- end }}
+
+{{- /* The Job of this revision that applies what the flows expect of Prefect. */ -}}
+{{- define "trainyard.bootstrapJob" -}}
+{{ .Release.Name }}-bootstrap-{{ .Release.Revision }}
+{{- end }}

@@ -89,9 +89,10 @@ def main() -> int:
     """Apply the configuration named on the command line."""
     try:
         apply(Configuration(**yaml.safe_load(Path(sys.argv[1]).read_text())))
-    except (checks.BootstrapError, httpx.HTTPError) as error:
-        sys.stderr.write(f"trainyard: {error if isinstance(error, checks.BootstrapError) else unapplied(error)}\n")
-        return 1
+    except checks.BootstrapError as error:
+        return checks.fail(str(error))
+    except httpx.HTTPError as error:
+        return checks.fail(unapplied(error))
     return 0
 
 

@@ -1,6 +1,7 @@
 """Finds out whether what the flows need answers; what does not is a sentence with its remedy."""
 
 import os
+import sys
 from typing import Any
 
 import boto3
@@ -21,6 +22,12 @@ class BootstrapError(Exception):
 
 class NotYet(Exception):
     """A server that may still be starting; the sentence says what to do if it never answers."""
+
+
+def fail(sentence: str) -> int:
+    """The sentence on standard error, and exit status 1."""
+    sys.stderr.write(f"trainyard: {sentence}\n")
+    return 1
 
 
 def prefect_answers(client: SyncPrefectClient) -> str:

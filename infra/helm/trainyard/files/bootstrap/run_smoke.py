@@ -21,15 +21,15 @@ def main() -> int:
             checks.prefect_answers(client)
             applied = client.read_deployment_by_name(DEPLOYMENT).version
         if (job := os.environ.get(checks.JOB, applied)) != applied:
-            return fail(
+            return checks.fail(
                 f"what is applied to Prefect is that of {applied or 'an earlier chart'}: this revision's bootstrap Job"
                 f" is still at work or has failed. Its log says why: kubectl logs job/{job}"
             )
         return run()
     except (checks.BootstrapError, checks.NotYet) as error:
-        return fail(str(error))
+        return checks.fail(str(error))
     except ObjectNotFound:
-        return fail(
+        return checks.fail(
             f"Prefect has no deployment {DEPLOYMENT}: the bootstrap Job, which makes it, is still at work or has"
             " failed. Its log says why: kubectl logs --selector app.kubernetes.io/component=bootstrap --tail=20"
         )
@@ -42,17 +42,11 @@ def run() -> int:
     assert run.state is not None
     sys.stdout.write(f"{run.name} ended {run.state.name}: {run.state.message}\n")
     if not run.state.is_final():
-        return fail(
+        return checks.fail(
             f"no end after {PATIENCE:.0f} s. See the worker's log, and the pod's events: kubectl describe pod"
             f" --selector prefect.io/flow-run-id={run.id}"
         )
     return 0 if run.state.is_completed() else 1
-
-
-def fail(sentence: str) -> int:
-    """The sentence on standard error, and exit status 1."""
-    sys.stderr.write(f"trainyard: {sentence}\n")
-    return 1
 
 
 if __name__ == "__main__":
