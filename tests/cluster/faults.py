@@ -108,16 +108,19 @@ class Lab:
         """
         make()
         since = datetime.now(UTC)
-        run = self.platform.wait(run, within, every=EVERY)
-        crashes = self.crashes(run)
-        if run.run_count and len(crashes) == 1 and run.state and run.state.is_crashed():
-            self.await_rerun(run)
-            with self.platform.client() as client:
-                run = self.platform.wait(client.read_flow_run(run.id), START, every=EVERY)
+        run = self.until(run, within, lambda run: False)
         assert run.state
+        crashes = self.crashes(run)
         found = Ended(fault, run, (run.state.timestamp - since).total_seconds(), crashes[0] if crashes else "")
         self.ended.append(found)
         return found
+
+    def until(self, run: FlowRun, within: float, reached: Callable[[FlowRun], bool]) -> FlowRun:
+        """The run once it is as asked, or has ended: for good, if it is one that is run again by itself."""
+        run = self.platform.wait(run, within, reached, every=EVERY)
+        if run.run_count and run.state and run.state.is_crashed() and len(self.crashes(run)) == 1:
+            run = self.platform.wait(self.await_rerun(run), START, reached, every=EVERY)
+        return run
 
     def crashes(self, run: FlowRun) -> list[str]:
         """What was said of a run each time it crashed, in order."""
@@ -125,13 +128,14 @@ class Lab:
             states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
         return [str(state.message) for state in states if state.is_crashed()]
 
-    def await_rerun(self, run: FlowRun, seconds: float = 180) -> None:
-        """Return once a run that crashed is run again by itself."""
+    def await_rerun(self, run: FlowRun, seconds: float = 180) -> FlowRun:
+        """A run that crashed once it is run again by itself."""
         deadline = time.monotonic() + seconds
         with self.platform.client() as client:
-            while (state := client.read_flow_run(run.id).state) and state.is_crashed():
-                assert time.monotonic() < deadline, state
+            while (run := client.read_flow_run(run.id)).state and run.state.is_crashed():
+                assert time.monotonic() < deadline, run.state
                 time.sleep(EVERY)
+        return run
 
     def again(self, found: Ended) -> tuple[str, dict[str, Any]]:
         """How another run of the same ends, and what all runs of it have left."""
@@ -145,10 +149,8 @@ class Lab:
         self.await_task(run, "train ", "Running", START)
         return self.pod(run)
 
-    def pod(self, run: FlowRun, start: int = 1) -> str:
-        """The pod in which a run was started for that many times, once it runs there."""
-        seen = self.platform.wait(run, START, lambda run: _started(run, start), every=EVERY)
-        assert _started(seen, start), seen.state
+    def pod(self, run: FlowRun) -> str:
+        """The newest pod of a run."""
         pods = sorted(self.platform.pods(run), key=lambda pod: pod["metadata"]["creationTimestamp"])
         return str(pods[-1]["metadata"]["name"])
 
@@ -269,10 +271,6 @@ def hindered(platform: Platform, models: Iterable[str] = ()) -> str:
         return platform.commit(files)
     finally:
         platform.git("reset", "--quiet", "--hard", head)
-
-
-def _started(run: FlowRun, times: int) -> bool:
-    return bool(run.state and run.state.is_running() and run.run_count == times)
 
 
 def table(found: Iterable[Ended]) -> str:

@@ -16,6 +16,8 @@ GONE = 90.0 + START
 CANCELLED = 300.0
 """Seconds within which a cancelled run ends that does not end itself: an automation does after 90, and a busy machine
 takes its time."""
+MOST = 10
+"""How often a run may be started: five times, since that ends it; and where it crashed meanwhile as often once more."""
 LATE = "deadline of the Job reached, each time"
 
 
@@ -57,10 +59,16 @@ def put_back(lab: Lab) -> Ended:
     run = lab.start("put-back", slow=2.0)
 
     def take_away() -> None:
-        for times in range(1, 5):
-            lab.platform.kubectl("delete", "pod", lab.pod(run, times), "--wait=false")
+        """Each pod in which it starts: one may crash before it has put its run back, and such a start is not counted."""
+        started = 0
+        while started < MOST:
+            now = lab.until(run, START, lambda run: bool(run.state and run.state.is_running() and run.run_count > started))
+            if now.state and now.state.is_final():
+                return
+            started = now.run_count
+            lab.platform.kubectl("delete", "pod", lab.pod(now), "--wait=false")
 
-    return lab.end("pod taken away four times", run, START, take_away)
+    return lab.end("pod taken away each time", run, START, take_away)
 
 
 def unstarted(lab: Lab) -> Ended:

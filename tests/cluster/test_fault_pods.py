@@ -3,12 +3,9 @@
 import pytest
 
 from tests.cluster.faults import DONE, EVERY, START, Again, How, Lab
-from tests.cluster.scenarios import LATE, PODS
+from tests.cluster.scenarios import LATE, MOST, PODS
 
 pytestmark = pytest.mark.timeout(2400)
-
-MOST = 10
-"""How often a run may be started: five times, since that ends it; and where it crashed meanwhile as often once more."""
 
 
 def test_a_run_whose_pod_is_deleted_goes_on_in_another_pod(lost_pods: How) -> None:
@@ -39,7 +36,7 @@ def test_a_run_beyond_its_deadline_ends(lost_pods: How) -> None:
     assert found.run.run_count <= MOST
 
 
-def test_a_run_that_was_put_back_four_times_fails_with_a_sentence(lost_pods: How) -> None:
+def test_a_run_whose_pod_is_taken_away_each_time_fails_with_a_sentence(lost_pods: How) -> None:
     found = lost_pods("put_back")
 
     assert found.state == "Failed"

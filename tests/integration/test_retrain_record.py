@@ -128,7 +128,7 @@ def test_a_run_has_the_errors_the_parameters_and_the_months_it_used(mlflow_run: 
 
     assert {"rmse", "mae", "naive_rmse"} <= set(mlflow_run.data.metrics)
     assert "champion_rmse" not in mlflow_run.data.metrics
-    assert mlflow_run.data.params["max_depth"] == "8"
+    assert mlflow_run.data.params["max_depth"] == "9"
     assert inputs == {"green-trips 2023-01": "training", "green-trips 2023-02": "judging"}
 
 
