@@ -6,12 +6,12 @@ from typing import Any
 from prefect import flow, tags, task
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from flows import models
 from flows.datasets import DatasetName
 from flows.ingest import Source, ingest, unpublished
-from flows.ml import landing, ledger, monitored, months
+from flows.ml import landing, ledger, monitored, months, registration
 from flows.ml.errors import TrainyardError
 from flows.ml.monitored import NotMonitored
 from flows.ml.reconciling import schedule
@@ -48,10 +48,11 @@ def note_good_end(flow: Any, flow_run: FlowRun, state: State) -> None:  # noqa: 
 def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> State:
     """Land the next month, score and monitor it by the champion in service, then retrain.
 
-    Ends as the retrain ended, and says how the champion did. The retrain runs whatever became of score and monitor; a
-    champion that knows the month is not held against it. A month not published yet ends Completed as ``Not published``;
-    the first month of a lake, which leaves nothing to train on, Completed as ``Landed``. Where a run before this one
-    landed a month and did not come as far as a verdict on it, that month is judged first.
+    Ends as the retrain ended, and says how the champion did. The retrain runs whatever became of score and monitor;
+    where one of these failed a good retrain ends Failed as ``Not monitored``. A champion that knows the month is not
+    held against it. A month not published yet ends Completed as ``Not published``; the first month of a lake, which
+    leaves nothing to train on, Completed as ``Landed``. Where a run before this one landed a month and did not come as
+    far as the end of a verdict on it, that month is judged first.
 
     Args:
         model: Which model.
@@ -82,22 +83,23 @@ def watch_and_retrain(model: ModelName, month: str, what: str) -> State:
     """The end of the retrain, with a sentence on the champion that was in service until then."""
     watched = watch(model, month)
     ended = _as(retrain(model, until=month, return_state=True), what)
-    return State(type=ended.type, name=ended.name, message=f"{ended.message} {watched}")
+    if ended.is_completed() and not watched.is_completed():
+        return Failed(name="Not monitored", message=f"{ended.name}: {ended.message} {watched.message}")
+    return State(type=ended.type, name=ended.name, message=f"{ended.message} {watched.message}")
 
 
-def watch(model: ModelName, month: str) -> str:
-    """Score and monitor a month by the champion in service; a sentence on how that ended."""
+def watch(model: ModelName, month: str) -> State:
+    """Score and monitor a month by the champion in service; a state with a sentence on how that ended."""
     try:
-        reason = unwatched(model, month)
+        if reason := unwatched(model, month):
+            return Completed(message=f"Not monitored: {reason}")
     except TrainyardError as error:
-        reason = str(error)
-    if reason:
-        return f"Not monitored: {reason}"
+        return Failed(message=f"Not monitored: {error}")
     scored = score(model, month, return_state=True)
     if not scored.is_completed():
-        return f"Not monitored, as it was not scored: {scored.name}: {scored.message}"
+        return Failed(message=f"Not monitored, as it was not scored: {scored.name}: {scored.message}")
     ended = monitor(model, month, and_retrain=False, return_state=True)
-    return f"Monitored: {ended.name}: {ended.message}"
+    return State(type=ended.type, message=f"Monitored: {ended.name}: {ended.message}")
 
 
 @task(task_run_name="see whether the champion can be monitored on {month}", persist_result=False, **RETRIES)
@@ -117,10 +119,19 @@ def unwatched(model: ModelName, month: str) -> str:
 
 @task(task_run_name="find a month that was landed and not judged", persist_result=False, **RETRIES)
 def unjudged(model: ModelName, dataset: DatasetName) -> str:
-    """The newest month, where a run that landed it did not come as far as a verdict; else empty."""
+    """The newest month, where a run that landed it did not come as far as its verdict's end; else empty.
+
+    A verdict to promote has come to its end once the ledger says so, and the alias follows the ledger.
+    """
     resources = attach()
+    registration.align(resources.lake, resources.registry, model)
     have = landing.months(resources.lake, dataset)
-    judged = {version.tags.get("judged") for version in resources.registry.versions(model)}
+    versions = resources.registry.versions(model)
+    promoted = {entry.fingerprint for entry in ledger.entries(resources.lake, model)}
+    open_ones = {one.number for one in versions if one.tags.get("verdict") == "promote"} - {
+        one.number for one in versions if one.fingerprint in promoted
+    }
+    judged = {one.tags.get("judged") for one in versions if one.number not in open_ones}
     return have[-1] if len(have) > 1 and have[-1] not in judged else ""
 
 

@@ -43,14 +43,14 @@ class Wish:
 def granted(found: Sequence[Entry], wish: Wish) -> Entry | None:
     """The entry by which the wish is granted already: that of this very run, whatever came after it, or the head.
 
-    The version before is granted where the same operator put the head in service for the same reason: who starts a run
+    The version before is granted where the same operator went back to the head for the same reason: who starts a run
     again that was interrupted means one step back, not two.
     """
     own = next((entry for entry in found if entry.decision == wish.run), None)
     if own or not found:
         return own
     head = found[-1]
-    same = (head.operator, head.reason) == (wish.operator, wish.reason)
+    same = _is_way_back(found) and (head.operator, head.reason) == (wish.operator, wish.reason)
     return head if (same if wish.version == PREVIOUS else str(head.version) == wish.version) else None
 
 
@@ -60,8 +60,8 @@ def previous(found: Sequence[Entry], model: str) -> Entry:
     if len(found) < 2:
         have = f"version {found[0].version} is the first" if found else "no version was ever promoted"
         raise NoPrevious(f"{model} has no version to go back to: {have}. Name the version that shall be in service.")
-    *former, before, head = found
-    if head.operator != SCHEDULE and head.fingerprint in {entry.fingerprint for entry in (*former, before)}:
+    *_, before, head = found
+    if head.operator != SCHEDULE and _is_way_back(found):
         raise NoPrevious(
             f"{model}: {head.operator} went back to version {head.version} already, from version {before.version} on "
             f"{head.promoted_at[:10]} ({head.reason}). To go on from there, name the version."
@@ -94,6 +94,12 @@ def card(model: str, found: Sequence[Entry], links: Mapping[str, str]) -> str:
         f"Put there{was} by {_plain(head.operator)} on {_when(head)}: {_plain(head.reason)}\n\n{shown}\n\n"
         f"| entry | version | since | by | why |\n| --: | --: | :-- | :-- | :-- |\n{rows}"
     )
+
+
+def _is_way_back(found: Sequence[Entry]) -> bool:
+    """Whether what is in service was in service before."""
+    *former, head = found
+    return head.fingerprint in {entry.fingerprint for entry in former}
 
 
 def _when(entry: Entry) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterEndTime,
     FlowRunFilterState,
     FlowRunFilterStateName,
     FlowRunFilterStateType,
@@ -63,10 +65,13 @@ class Orchestrator:
                     found[run_id] = None
         return found
 
-    def busy(self) -> frozenset[str]:
-        """The models and datasets that runs under way work on."""
+    def busy(self, since: datetime) -> frozenset[str]:
+        """The models and datasets that runs work on that are under way, or ended after ``since``."""
+        ended = FlowRunFilter(end_time=FlowRunFilterEndTime(after_=since))
         with _prefect() as client:
-            return frozenset(subject for run in _open(client) for subject in self._subjects(run))
+            return frozenset(
+                subject for run in (*_open(client), *_all(client, ended)) for subject in self._subjects(run)
+            )
 
     def end(self, run_id: str, state_id: str, why: str) -> None:
         """Set a run Crashed, or Cancelled where it was being cancelled, that is in the state it was found in.
@@ -103,8 +108,12 @@ def _open(client: SyncPrefectClient) -> Iterator[FlowRun]:
     state = FlowRunFilterState(
         type=FlowRunFilterStateType(any_=OPEN), name=FlowRunFilterStateName(not_any_=list(NOT_BEGUN))
     )
+    return _all(client, FlowRunFilter(state=state))
+
+
+def _all(client: SyncPrefectClient, wanted: FlowRunFilter) -> Iterator[FlowRun]:
     offset = 0
-    while page := client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE, offset=offset):
+    while page := client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=offset):
         yield from (run for run in page if run.state is not None)
         offset += PAGE
 

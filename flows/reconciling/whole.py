@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake
@@ -55,6 +55,7 @@ class Reconcile:
     notes: list[str] = field(default_factory=list)
     failed: bool = False
     prefect_answers: bool = True
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def run(self) -> "Reconcile":
         """Find and repair everything. What cannot be reached is noted and left out."""
@@ -148,9 +149,10 @@ class Reconcile:
         return Outcome(finding, f"done: {REPAIRS[finding.kind]}"), True
 
     def _hands_off(self, finding: Finding) -> str:
-        """Why a finding is let be. Prefect is asked anew each time: a run may have begun since the last one."""
+        """Why a finding is let be. Prefect is asked anew each time: a run may have begun since the last one, and ended,
+        and what was found may be in use by now."""
         if not self.prefect_answers:
             return "let be: only Prefect knows what is under way" if finding.kind in DELETES else ""
-        if finding.owner and finding.owner in self.systems.prefect.busy():
-            return f"let be: a run of {finding.owner} is under way"
+        if finding.owner and finding.owner in self.systems.prefect.busy(self.began):
+            return f"let be: a run of {finding.owner} is under way, or was since this began"
         return ""

@@ -1,5 +1,9 @@
 """What comes upon runs of a lab, each a function from the lab to how its run ended: so that many are begun at once."""
 
+from functools import partial
+
+from prefect.client.schemas.objects import FlowRun
+
 from tests.cluster.faults import EVERY, START, Ended, Lab
 
 MODELS = (
@@ -59,16 +63,18 @@ def put_back(lab: Lab) -> Ended:
     run = lab.start("put-back", slow=2.0)
 
     def take_away() -> None:
-        """Each pod in which it starts: one may crash before it has put its run back, and such a start is not counted."""
-        started = 0
-        while started < MOST:
-            now = lab.until(run, START, lambda run: bool(run.state and run.state.is_running() and run.run_count > started))
-            if now.state and now.state.is_final():
-                return
-            started = now.run_count
+        """Each pod it starts in. One may crash before it has put its run back, and such a start is not counted."""
+        times = 0
+        while times < MOST and not (now := lab.until(run, START, partial(begun_anew, times))).state.is_final():
+            times = now.run_count
             lab.platform.kubectl("delete", "pod", lab.pod(now), "--wait=false")
 
     return lab.end("pod taken away each time", run, START, take_away)
+
+
+def begun_anew(times: int, run: FlowRun) -> bool:
+    """Whether a run is under way and was started more than so many times."""
+    return bool(run.state and run.state.is_running() and run.run_count > times)
 
 
 def unstarted(lab: Lab) -> Ended:

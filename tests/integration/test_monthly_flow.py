@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from flows.ml import landing, monitored, predictions, scoring
+from flows.ml import landing, ledger, monitored, predictions, scoring
+from flows.ml.lake import Conflict
 from flows.monthly import monthly
 from flows.retrain import retrain
 from tests.integration.home import DATASET, MODEL, NOTHING, Home, run
@@ -69,6 +70,26 @@ def test_a_month_that_was_landed_and_not_judged_is_judged_before_the_next_one(ho
     assert (state.type.value, state.name) == ("COMPLETED", "Promoted")
     assert str(state.message).startswith("retrain until 2023-02, landed before: version 1: ")
     assert months(home) == ["2023-01", "2023-02"]
+
+
+def test_a_promotion_that_was_broken_off_before_the_ledger_is_made_by_the_next_run(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.land("2023-01", "2023-02")
+
+    def fail(*_: object, **__: object) -> None:
+        raise Conflict("the run is killed here")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(ledger, "promote", fail)
+        assert run(retrain, model=MODEL).type.value == "FAILED"
+    assert home.outcome() == {"versions": {1: "promote"}, "champion": None, "ledger": []}
+
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert state.name == "Promoted"
+    assert str(state.message).startswith("retrain until 2023-02, landed before: version 1: ")
+    assert home.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
 
 
 def test_an_empty_lake_asks_for_the_month_to_begin_with(home: Home) -> None:
@@ -166,7 +187,7 @@ def test_a_fault_of_score_or_monitor_is_said_and_keeps_no_retrain_from_running(
 
     state = run(monthly, model=MODEL, source=served.source)
 
-    assert state.name == "Promoted"
-    assert str(state.message).startswith("retrain until 2023-03: version 2: ")
+    assert (state.type.value, state.name) == ("FAILED", "Not monitored")
+    assert str(state.message).startswith("Promoted: retrain until 2023-03: version 2: ")
     assert told in str(state.message)
     assert "something is gone: put it back." in str(state.message)

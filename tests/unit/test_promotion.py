@@ -69,6 +69,13 @@ def test_the_same_wish_again_is_granted_and_another_ones_is_not() -> None:
     assert promotion.granted([], wish()) is None
 
 
+def test_who_put_a_version_in_service_goes_back_from_it_for_the_same_reason() -> None:
+    found = chain((1, "retrain"), (2, "retrain"), (3, "ada"))
+
+    assert promotion.granted(found, wish(reason=found[-1].reason)) is None
+    assert promotion.previous(found, MODEL) == found[1]
+
+
 def test_a_run_that_is_started_again_by_itself_does_not_promote_over_what_came_since() -> None:
     found = chain((1, "retrain"), (2, "retrain"), (1, "ada"), (3, "retrain"))
 

@@ -123,8 +123,11 @@ def test_two_that_register_at_once_are_given_time_to_agree(minutes: float, found
 
 
 @pytest.mark.parametrize(("hours", "found"), [(23.9, []), (24, [Kind.LEFT_RUNNING])])
-def test_a_run_in_mlflow_may_be_running_for_as_long_as_a_flow_run_may(hours: float, found: list[Kind]) -> None:
-    run = Run("r", "r", "RUNNING", ago(hours=hours), {"fingerprint": "f"})
+@pytest.mark.parametrize("tag", ["fingerprint", "report"])
+def test_a_run_in_mlflow_may_be_running_for_as_long_as_a_flow_run_may(
+    tag: str, hours: float, found: list[Kind]
+) -> None:
+    run = Run("r", "r", "RUNNING", ago(hours=hours), {tag: "f"})
 
     assert kinds(registry_findings.find(ModelFacts("m", runs=[run]), LIMITS, NOW)) == found
 
@@ -177,6 +180,16 @@ def test_a_former_address_goes_once_it_is_old_and_no_version_used_it(
     gone = retention.old_months(month(B, ago(days=days)), {("green", "2024-01"): A}, versions, LIMITS, NOW)
 
     assert len(gone) == found
+
+
+def test_a_former_address_stays_for_as_long_as_its_predictions_do() -> None:
+    folder = f"predictions/m/2024-01/{B}/v1"
+    data = Listed(f"{folder}/{A}-data.parquet", 1, ago(days=900))
+    manifest = Listed(f"{folder}/manifest.json", 1, ago(days=900))
+    current, listed = {("green", "2024-01"): A}, month(B, ago(days=900))
+
+    assert len(retention.old_months([*listed, data], current, [], LIMITS, NOW)) == 1
+    assert retention.old_months([*listed, data, manifest], current, [], LIMITS, NOW) == []
 
 
 @pytest.mark.parametrize(("days", "found"), [(40, 0), (41, 1)])

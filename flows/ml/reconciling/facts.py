@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from flows.ml import ledger
 from flows.ml.lake import Lake, Listed
 from flows.ml.manifest import Manifest
+from flows.ml.reconciling import lake_findings
 from flows.ml.reconciling.lake_findings import ADDRESS, FOLDERS, LakeFacts
 from flows.ml.reconciling.registry_findings import ModelFacts
 from flows.ml.registry import Version
@@ -33,7 +34,7 @@ def of_lake(lake: Lake, models: Iterable[ModelFacts], versions: Sequence[Version
         quarantined={key: found.quarantine.name for key, found in manifests.items() if found.quarantine},
         fingerprints={version.fingerprint for version in versions},
         decisions={version.tags.get("decision", "") for version in versions} | {entry.decision for entry in entries},
-        used={address for version in versions for address in version.addresses},
+        used={address for version in versions for address in version.addresses} | lake_findings.scored(listed),
     )
 
 

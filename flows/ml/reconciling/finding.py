@@ -27,7 +27,7 @@ class Kind(StrEnum):
 REPAIRS = {
     Kind.ALIAS: "set the alias to the ledger's head",
     Kind.VERDICT: "give the version the verdict",
-    Kind.DOUBLE: "delete the higher version",
+    Kind.DOUBLE: "delete the version that was never promoted",
     Kind.LEFT_RUNNING: "end the run in MLflow",
     Kind.OLD_VERSION: "delete the version, its run and its stored model",
     Kind.HALF_WRITTEN: "delete it",
@@ -65,7 +65,7 @@ class Limits:
 
     settle: how long a run, a Job or a version must have been as it is before that counts as a fault; automations and
         reruns come first.
-    stale: how old objects, uploads and MLflow runs are that no run can still be at work on; the longest has 8 hours.
+    stale: how old objects, uploads and MLflow runs are that no run can still be at work on; the longest has 10 hours.
     keep_days, keep_versions: versions younger than that many days stay, and the newest so many; months' addresses go by
         the same days. No days: nothing is deleted by age.
     keep_promotions: versions of the ledger's last so many entries stay.

@@ -16,7 +16,7 @@ from flows.ml.reconciling.finding import Finding, Kind, Limits
 FOLDERS = ("raw", "quarantine", "candidates", "decisions", "predictions")
 """The folders that are searched: those that flow runs write without Prefect or MLflow between."""
 ADDRESS = re.compile(r"raw/(?P<dataset>[^/]+)/(?P<month>\d{4}-\d{2})/(?P<address>[0-9a-f]{64})/[^/]+")
-PREDICTIONS = re.compile(r"(?P<folder>predictions/(?P<model>[^/]+)/\d{4}-\d{2}/[^/]+/[^/]+)/[^/]+")
+PREDICTIONS = re.compile(r"(?P<folder>predictions/(?P<model>[^/]+)/\d{4}-\d{2}/(?P<address>[^/]+)/[^/]+)/[^/]+")
 STAGED = re.compile(r"(candidates|decisions)/([^/]+)/([^/]+)/[^/]+")
 
 
@@ -47,7 +47,7 @@ class LakeFacts:
 
     ``current`` is the address of each (dataset, month); ``quarantined`` maps the keys of manifests to the objects of
     broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger;
-    ``used`` are the addresses that these versions were trained on and judged by.
+    ``used`` are the addresses that these versions were trained on and judged by, and those that were scored.
     """
 
     listed: Sequence[Listed]
@@ -78,6 +78,12 @@ def addresses(listed: Sequence[Listed]) -> Iterator[Address]:
         yield Address(dataset, month, address, tuple(one.key for one in group), max(one.written for one in group))
 
 
+def scored(listed: Sequence[Listed]) -> frozenset[str]:
+    """The addresses of months of whose rows there are predictions: who reads these needs the rows."""
+    found = (PREDICTIONS.fullmatch(one.key) for one in listed if one.key.endswith("/manifest.json"))
+    return frozenset(match["address"] for match in found if match)
+
+
 def _months(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding]:
     for place in addresses(facts.listed):
         current = facts.current.get((place.dataset, place.month))
@@ -89,7 +95,7 @@ def _months(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding
 
 
 def _predictions(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding]:
-    for (folder, model), group in _grouped(facts.listed, PREDICTIONS).items():
+    for (folder, model, _), group in _grouped(facts.listed, PREDICTIONS).items():
         written = max(one.written for one in group)
         keys = tuple(one.key for one in group)
         if now - written >= limits.stale and f"{folder}/manifest.json" not in keys:

@@ -13,6 +13,9 @@ from flows.ml.registry_upkeep import Run
 VERDICT = ("snapshot", "judged", "verdict", "reason", "decision", "judged_against")
 """The tags of a version that are its verdict; its run has them as well."""
 
+OURS = {"fingerprint", "report"}
+"""The tags by which a run is known as that of a training or of a monitored month."""
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -68,11 +71,14 @@ def _doubles(facts: ModelFacts, own: Sequence[Version], limits: Limits, now: dat
     alike: dict[str, list[Version]] = defaultdict(list)
     for version in own:
         alike[version.fingerprint].append(version)
-    for lowest, *others in alike.values():
-        for version in others:
-            if version.number not in promoted and _older(version.made_at, now, limits.settle.total_seconds()):
-                why = f"version {lowest.number} is of the same training, {lowest.fingerprint[:12]}"
-                target = (str(version.number), str(lowest.number))
+    for same in alike.values():
+        kept = next((version for version in same if version.number in promoted), same[0])
+        for version in same:
+            if version.number in promoted or version is kept:
+                continue
+            if _older(version.made_at, now, limits.settle.total_seconds()):
+                why = f"version {kept.number} is of the same training, {kept.fingerprint[:12]}"
+                target = (str(version.number), str(kept.number))
                 yield Finding(Kind.DOUBLE, named(version), why, facts.model, target)
 
 
@@ -94,7 +100,7 @@ def _verdicts(facts: ModelFacts, own: Sequence[Version], limits: Limits, now: da
 def _left_running(facts: ModelFacts, limits: Limits, now: datetime) -> Iterator[Finding]:
     registered = {version.run_id: version for version in facts.versions}
     for run in facts.runs:
-        if run.status == "RUNNING" and "fingerprint" in run.tags and now - run.started_at >= limits.stale:
+        if run.status == "RUNNING" and OURS & run.tags.keys() and now - run.started_at >= limits.stale:
             version = registered.get(run.run_id)
             end = "FINISHED" if version else "FAILED"
             why = f"begun {run.started_at:%Y-%m-%d %H:%M} UTC, {named(version) if version else 'no version came of it'}"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from flows.ml.lake import Listed
 from flows.ml.reconciling.finding import Finding, Kind, Limits
-from flows.ml.reconciling.lake_findings import Address, addresses
+from flows.ml.reconciling.lake_findings import Address, addresses, scored
 from flows.ml.reconciling.registry_findings import ModelFacts, named
 from flows.ml.registry import Version
 
@@ -37,13 +37,13 @@ def old_months(
     limits: Limits,
     now: datetime,
 ) -> list[Finding]:
-    """The addresses of months to delete: neither current nor in the snapshot of a version, and not young.
+    """The addresses of months to delete: neither current nor in the snapshot of a version, nor scored, nor young.
 
     ``current`` is the address of each dataset and month; an address of a month that has none is no case for retention.
     """
     if not limits.keep_days:
         return []
-    used = {address for version in versions for address in version.addresses}
+    used = {address for version in versions for address in version.addresses} | scored(listed)
     begin = now - timedelta(days=limits.keep_days)
     return [
         Finding(Kind.OLD_MONTH, f"{place.folder}", _why(limits), place.dataset, place.keys)
@@ -58,4 +58,4 @@ def _is_former(place: Address, current: Mapping[tuple[str, str], str]) -> bool:
 
 
 def _why(limits: Limits) -> str:
-    return f"a correction replaced it more than {limits.keep_days} days ago, and no version was trained on it"
+    return f"a correction replaced it more than {limits.keep_days} days ago, no version knows it and it was not scored"
