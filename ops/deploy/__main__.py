@@ -11,7 +11,7 @@ from prefect.exceptions import PrefectException
 
 from flows.ml.errors import TrainyardError
 from ops import images, summary
-from ops.deploy import chart, checkout, checks, deploying, job, server
+from ops.deploy import chart, checkout, checks, deploying, job, records, server
 from ops.environment import here
 
 ROOT = here().root
@@ -86,6 +86,8 @@ BRINGS_NO_IMAGE = ("rollback", "smoke")
 
 def _submit(given: argparse.Namespace) -> int:
     """The verb in a Job. A registry is asked from here, where one is logged in; the pod's own image is proof enough."""
+    if given.inner == "rollback" and given.to != deploying.PREVIOUS:
+        records.require_commit(given.to)
     own = given.inner in BRINGS_NO_IMAGE and not given.image
     image = "" if own else checks.image(_image(given), trusted=given.trust_image)
     commit = checkout.head(ROOT)

@@ -75,9 +75,18 @@ def manifest(template: str, pull: str, image: str, commit: str, arguments: Seque
     container["image"] = image or container["image"]
     if not container["image"]:
         raise NotDeployed("the installed chart names no image for this. Upgrade it: make chart-upgrade, or give IMAGE.")
-    container["args"] = ["sh", "-euc", SCRIPT, "deploy", *arguments]
-    container["env"] = [*({"name": name, "value": value} for name, value in given.items()), *container["env"]]
+    container["args"] = [literal(each) for each in ("sh", "-euc", SCRIPT, "deploy", *arguments)]
+    own = [{"name": name, "value": literal(value)} for name, value in given.items()]
+    container["env"] = [*own, *container["env"]]
     return job
+
+
+def literal(text: str) -> str:
+    """A text that Kubernetes hands on as it is: it puts a variable for ``$(NAME)``, a secret too, and ``$`` for ``$$``.
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#entrypoint
+    """
+    return text.replace("$", "$$")
 
 
 def _template(place: Namespace) -> str:

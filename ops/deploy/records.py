@@ -111,10 +111,15 @@ def before(lake: Lake) -> Record:
     raise NotDeployed("the lake holds no record of an earlier deploy to return to. Deploy the commit that is meant.")
 
 
+def require_commit(text: str) -> None:
+    """Raises ``NotDeployed`` where a text cannot be a commit."""
+    if not re.fullmatch("[0-9a-f]{7,40}", text):
+        raise NotDeployed(f"{text!r} is neither `previous` nor 7 to 40 hex digits of a commit. Correct it.")
+
+
 def of(lake: Lake, commit: str) -> Record:
     """The newest finished deploy of a commit, given by at least 7 of its digits. Raises ``NotDeployed``."""
-    if not re.fullmatch("[0-9a-f]{7,40}", commit):
-        raise NotDeployed(f"{commit!r} is neither `previous` nor 7 to 40 hex digits of a commit. Correct it.")
+    require_commit(commit)
     known = []
     for number in numbers(lake):
         record = get(lake, number)

@@ -1,6 +1,7 @@
 """What becomes of a deploy in the cluster whose pod does not start, is killed or falls silent; and of a way back."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def submit(said: list[str]) -> int:
     return job.submit(job.Namespace(), ROOT, "flows@sha256:1", "c0ffee", ["apply"], said.append)
+
+
+def expanded(text: str, variables: dict[str, str]) -> str:
+    """A text as Kubernetes hands it to a container: ``$$`` is ``$``, and ``$(NAME)`` a variable it knows."""
+
+    def put(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else variables.get(found[1], found[0])
+
+    return re.sub(r"\$\$|\$\(([^)]*)\)", put, text)
 
 
 def ended(status: int, reason: str) -> dict[str, Any]:
@@ -201,3 +211,25 @@ def test_a_chart_of_before_that_names_no_image_is_a_sentence(
 
     assert commands.main() == 1
     assert "the installed chart names no image for this. Upgrade it: make chart-upgrade" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["$(SECRET)", "$$(SECRET)", "$$$(SECRET)", "a $ b $$ c$", "$x ${SECRET} `$(SECRET)`"])
+def test_kubernetes_puts_no_variable_into_what_a_job_is_told(text: str) -> None:
+    template = json.dumps({"spec": {"template": {"spec": {"containers": [CONTAINER]}}}})
+
+    made = job.manifest(template, text, "flows:1", "c0ffee", [text])["spec"]["template"]["spec"]["containers"][0]
+
+    given = [expanded(each, {"SECRET": "told"}) for each in made["args"]]
+    assert given == ["sh", "-euc", job.SCRIPT, "deploy", text]
+    assert {each["name"]: expanded(each["value"], {"SECRET": "told"}) for each in made["env"]}["PULL"] == text
+
+
+@pytest.mark.parametrize("to", ["$(PREFECT_API_AUTH_STRING)", "main", "", "C0FFEE0"])
+def test_a_way_back_to_what_is_no_commit_is_refused_before_a_job_is_made(
+    cluster: Cluster, to: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", "rollback", "--to", to])
+
+    assert commands.main() == 1
+    assert f"{to!r} is neither `previous` nor 7 to 40 hex digits of a commit" in capsys.readouterr().err
+    assert not (cluster.folder / "created").exists()
