@@ -104,15 +104,30 @@ def _await_start(place: Namespace, job: str) -> str:
     """The pod of a Job once it runs, or has run. Takes the Job away and raises ``NotDeployed`` where it does not."""
     deadline, why = time.monotonic() + START, "it has no pod"
     while time.monotonic() < deadline:
-        for pod in _pods(place, job):
+        try:
+            pods = _pods(place, job)
+        except ProgramFailed as error:  # the API is away for a moment; the Job goes on
+            pods, why = [], str(error)
+        for pod in pods:
             if pod["status"].get("phase") in ("Running", "Succeeded", "Failed"):
                 return str(pod["metadata"]["name"])
             reason, why = waiting(pod)
             if reason in HOPELESS:
                 deadline = 0.0
         time.sleep(POLL)
-    place.kubectl("delete", f"job/{job}", "--wait=false")
-    raise NotDeployed(f"the pod of the deploy did not start: {why}. Nothing was changed; mend that and run this again.")
+    raise NotDeployed(
+        f"the pod of the deploy did not start: {why}. {_take_away(place, job)} Mend that and run this again: where the"
+        " pod started in that very moment, it completes what is begun."
+    )
+
+
+def _take_away(place: Namespace, job: str) -> str:
+    """Delete a Job; a sentence of what became of it."""
+    try:
+        place.kubectl("delete", f"job/{job}", "--wait=false")
+    except ProgramFailed as error:
+        return f"Its Job {job} is still there, and may start yet: {error}."
+    return f"Its Job {job} was taken away."
 
 
 def _pods(place: Namespace, job: str) -> list[dict[str, Any]]:

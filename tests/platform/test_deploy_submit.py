@@ -18,6 +18,11 @@ RUNNING = {"phase": "Running"}
 KUBECTL = """
 cd {folder}
 echo "$*" >>told
+if [ -e created ] && [ -e away ]; then
+  echo "no route to the API" >&2
+  [ -e away/for-good ] || rmdir away
+  exit 1
+fi
 case "$1 $3" in
   "get configmap/"*) cat configmap ;;
   create*) cat >created; echo job.batch/deploy-1 ;;
@@ -59,6 +64,12 @@ class Cluster:
         """How the Job ends; an empty kind: not at all."""
         conditions = [{"type": kind, "status": "True", **said}] if kind else []
         (self.folder / "job").write_text(json.dumps({"status": {"conditions": conditions}}))
+
+    def away(self, *, for_good: bool = False) -> None:
+        """The API refuses the next question after the Job was made; ``for_good``: all of them."""
+        (self.folder / "away").mkdir()
+        if for_good:
+            (self.folder / "away" / "for-good").touch()
 
     @property
     def told(self) -> str:
@@ -144,7 +155,9 @@ def test_an_image_that_cannot_be_had_is_not_waited_for_and_its_job_is_taken_away
     waiting = {"reason": reason, "message": "no such image"}
     cluster.pod({"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]})
 
-    with pytest.raises(NotDeployed, match=rf"did not start: {reason} no such image\. Nothing was changed"):
+    with pytest.raises(
+        NotDeployed, match=rf"did not start: {reason} no such image\. Its Job deploy-1 was taken away\."
+    ):
         submit([])
 
     assert "delete --namespace=trainyard job/deploy-1 --wait=false" in cluster.told
@@ -161,6 +174,23 @@ def test_a_pod_that_no_node_takes_is_waited_for_as_long_as_is_said(
         submit([])
 
     assert "delete --namespace=trainyard job/deploy-1" in cluster.told
+
+
+def test_an_api_that_is_away_for_a_moment_does_not_end_a_deploy_that_starts(cluster: Cluster) -> None:
+    cluster.away()
+
+    assert submit([]) == 0
+    assert cluster.told.count("get --namespace=trainyard pods") == 2
+
+
+def test_a_job_that_cannot_be_taken_away_is_told(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.away(for_good=True)
+    monkeypatch.setattr(job, "START", 0.2)
+
+    with pytest.raises(
+        NotDeployed, match=r"(?s)did not start: .*no route to the API.* deploy-1 is still there, and may"
+    ):
+        submit([])
 
 
 def test_a_log_that_never_ends_is_left_once_the_job_must_have_ended(
