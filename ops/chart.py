@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -12,6 +13,18 @@ CHART = Path("infra/helm/trainyard")
 def helm() -> str | None:
     """The path of Helm; None where it is not on PATH."""
     return shutil.which("helm")
+
+
+def forget_pending(kubectl: Callable[..., str], release: str) -> None:
+    """Forget a revision of a release that was killed on its way: Helm refuses every later one. What it made stays.
+
+    ``kubectl`` runs in the release's namespace. The Job of the revision goes as well, since the next one has its name.
+    """
+    begun = f"owner=helm,name={release},status in (pending-install,pending-upgrade,pending-rollback)"
+    if kubectl("get", "secrets", f"--selector={begun}", "--output=name").split():
+        kubectl("delete", "secrets", f"--selector={begun}")
+        bootstrap = f"--selector=app.kubernetes.io/instance={release},app.kubernetes.io/component=bootstrap"
+        kubectl("delete", "jobs", bootstrap, "--ignore-not-found")
 
 
 def values_files(root: Path) -> dict[str, tuple[Path, ...]]:

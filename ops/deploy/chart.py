@@ -3,16 +3,19 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ops.chart import CHART
+from ops.chart import CHART, forget_pending
 from ops.deploy.errors import NotDeployed
 from ops.deploy.job import Namespace
 from ops.deploy.programs import ProgramFailed, run
 
 PATIENCE = 900.0
 """Seconds an upgrade may take, until all of it is ready."""
+LONGEST = PATIENCE + 60.0
+"""Seconds after which Helm itself is ended."""
 
 
 def upgrade(place: Namespace, root: Path, files: Sequence[Path], images: Mapping[str, str]) -> str:
@@ -25,13 +28,32 @@ def upgrade(place: Namespace, root: Path, files: Sequence[Path], images: Mapping
         raise NotDeployed(f"there is no values file {missing[0]}. Correct VALUES.")
     given = [f"--values={path}" for path in files] or ["--reset-then-reuse-values"]
     given += [f"--set-string=images.{name}={reference}" for name, reference in images.items()]
-    installed, command = _installed(place), ["helm", "upgrade", place.release, str(root / CHART), *given]
+    killed, installed = _forget_killed(place), _installed(place)
+    command = ["helm", "upgrade", place.release, str(root / CHART), *given]
     proposed = json.loads(_helm(place, *command, "--dry-run=server", "--output=json"))
-    what = " and ".join(filter(None, (unfinished(installed), difference(place.release, installed, proposed))))
+    what = " and ".join(filter(None, (killed or unfinished(installed), difference(place.release, installed, proposed))))
     if not what:
         return f"Nothing to change: release {place.release} has this chart and these values"
     _helm(place, *command, "--wait", "--wait-for-jobs", f"--timeout={PATIENCE:.0f}s")
     return f"Upgraded release {place.release} to revision {proposed['version']}: {what}"
+
+
+def _forget_killed(place: Namespace) -> str:
+    """Forget an upgrade that was killed on its way; what is to be said of it, empty where there is none.
+
+    Raises ``NotDeployed`` where it may still be under way.
+    """
+    installed = _installed(place)
+    if not installed["info"]["status"].startswith("pending-"):
+        return ""
+    ends = datetime.fromisoformat(installed["info"]["last_deployed"]) + timedelta(seconds=LONGEST)
+    if datetime.now(UTC) < ends:
+        raise NotDeployed(
+            f"{unfinished(installed)}: somebody upgrades the release, or was killed at it. Run this again; from"
+            f" {ends.astimezone(UTC).isoformat(timespec='seconds')} on it is taken for killed, and done anew."
+        )
+    forget_pending(place.kubectl, place.release)
+    return f"revision {installed['version']} was killed on its way"
 
 
 def unfinished(installed: Mapping[str, Any]) -> str:
@@ -67,4 +89,4 @@ def _installed(place: Namespace) -> dict[str, Any]:
 
 
 def _helm(place: Namespace, *command: str) -> str:
-    return run([*command, f"--namespace={place.name}"], timeout=PATIENCE + 60)
+    return run([*command, f"--namespace={place.name}"], timeout=LONGEST)

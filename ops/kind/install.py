@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+from ops.chart import forget_pending
 from ops.kind import access, diagnosis
 from ops.kind.cluster import NAMESPACE, RELEASE, Cluster, ports
 from ops.kind.tools import CommandFailed, KindError
@@ -32,7 +33,7 @@ def namespace(cluster: Cluster) -> None:
 
 def chart(cluster: Cluster, root: Path, images: Mapping[str, str]) -> None:
     """Install or upgrade the chart and wait until all of it is ready. Raises ``KindError`` with what is not."""
-    _clear_interrupted(cluster)
+    forget_pending(cluster.kubectl, RELEASE)
     files = [f"--values={root / name}" for name in VALUES]
     wait = ("--wait", "--wait-for-jobs", f"--timeout={PATIENCE}")
     try:
@@ -57,12 +58,3 @@ def _given(cluster: Cluster, images: Mapping[str, str]) -> list[str]:
     values = {f"images.{name}": reference for name, reference in images.items()}
     values |= {"prefect.url": urls["prefect"], "mlflow.url": urls["mlflow"]}
     return [f"--set-string={key}={value}" for key, value in values.items()]
-
-
-def _clear_interrupted(cluster: Cluster) -> None:
-    """Forget an installation that was interrupted: Helm would wait for its end for ever. What it made stays."""
-    begun = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)"
-    if cluster.kubectl("get", "secrets", f"--selector={begun}", "--output=name").split():
-        cluster.kubectl("delete", "secrets", f"--selector={begun}")
-        bootstrap = f"--selector=app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=bootstrap"
-        cluster.kubectl("delete", "jobs", bootstrap, "--ignore-not-found")
