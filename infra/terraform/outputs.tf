@@ -12,7 +12,10 @@ output "jobs" {
 
 output "deploy" {
   description = "The chart's values `deploy`."
-  value       = { serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.deploys_role_arn } }
+  value = {
+    environment               = var.environment
+    serviceAccountAnnotations = { "eks.amazonaws.com/role-arn" = module.identity.deploys_role_arn }
+  }
 }
 
 output "reconcile" {

@@ -99,7 +99,8 @@ def _submit(given: argparse.Namespace) -> int:
         arguments += ["--repository", given.repository] if given.repository else []
     if given.inner == "rollback":
         arguments += ["--to", given.to]
-    return job.submit(job.Namespace(given.namespace, given.release), ROOT, image, commit, arguments, say)
+    place = job.Namespace(given.namespace, given.release)
+    return job.submit(place, ROOT, image, commit, arguments, say, given.environment)
 
 
 def _upgrade(given: argparse.Namespace) -> int:

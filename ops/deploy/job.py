@@ -52,10 +52,15 @@ class Namespace:
         return run(["kubectl", *argv[:1], f"--namespace={self.name}", *argv[1:]], stdin=stdin)
 
 
-def submit(place: Namespace, root: Path, image: str, commit: str, arguments: Sequence[str], say: Say) -> int:
-    """Run `python -m ops.deploy` with ``arguments`` as a Job, its log here; its exit status. Raises ``NotDeployed``."""
+def submit(
+    place: Namespace, root: Path, image: str, commit: str, arguments: Sequence[str], say: Say, environment: str = ""
+) -> int:
+    """Run `python -m ops.deploy` with ``arguments`` as a Job, its log here; its exit status.
+
+    Raises ``NotDeployed``, also where the installation says that it is another ``environment``.
+    """
     pull = (root / "ops" / "pull.py").read_text("utf-8")
-    job = manifest(_template(place), pull, image, commit, arguments)
+    job = manifest(_template(place, environment), pull, image, commit, arguments)
     made = place.kubectl("create", "--filename=-", "--output=name", stdin=json.dumps(job)).strip()
     name = made.rpartition("/")[2]
     say(f"Job {name} in namespace {place.name}: ops.deploy {' '.join(arguments)}")
@@ -89,7 +94,7 @@ def literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _template(place: Namespace) -> str:
+def _template(place: Namespace, environment: str) -> str:
     try:
         found = json.loads(place.kubectl("get", f"configmap/{place.release}-deploy", "--output=json"))
     except ProgramFailed as error:
@@ -97,6 +102,12 @@ def _template(place: Namespace) -> str:
             f"the cluster gives no Job to deploy with: {error}. See that the kubeconfig leads to the cluster that is"
             " meant, or upgrade the chart there: make chart-upgrade."
         ) from error
+    there = found["data"].get("environment")
+    if environment and there and there != environment:
+        raise NotDeployed(
+            f"the kubeconfig leads to {there}, and this is meant for {environment}. Correct ENVIRONMENT, or point"
+            " kubectl at the other cluster: make kubeconfig."
+        )
     return str(found["data"]["job.yaml"])
 
 

@@ -41,6 +41,10 @@ EVERY_OPTION = {
         "service": {"nodePort": 31420},
     },
     "jobs": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/jobs"}},
+    "deploy": {
+        "environment": "production",
+        "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/deploys"},
+    },
     "reconcile": {
         "schedule": "0 */6 * * 1-5",
         "suspend": True,

@@ -43,10 +43,10 @@ class Cluster:
         (folder / "log").write_text("echo working")
         self.ends("Complete")
 
-    def template(self, container: dict[str, Any]) -> None:
-        """The Job as the chart has it."""
+    def template(self, container: dict[str, Any], **said: str) -> None:
+        """The Job as the chart has it, and what it says beside it."""
         manifest = {"spec": {"template": {"spec": {"containers": [container]}}}}
-        (self.folder / "configmap").write_text(json.dumps({"data": {"job.yaml": json.dumps(manifest)}}))
+        (self.folder / "configmap").write_text(json.dumps({"data": {"job.yaml": json.dumps(manifest), **said}}))
 
     @property
     def made(self) -> dict[str, Any]:
@@ -263,3 +263,25 @@ def test_a_way_back_to_what_is_no_commit_is_refused_before_a_job_is_made(
     assert commands.main() == 1
     assert f"{to!r} is neither `previous` nor 7 to 40 hex digits of a commit" in capsys.readouterr().err
     assert not (cluster.folder / "created").exists()
+
+
+@pytest.mark.parametrize("verb", ["apply", "plan", "rollback", "smoke"])
+def test_an_environment_that_the_cluster_is_not_is_refused_before_a_job_is_made(
+    cluster: Cluster, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.template(CONTAINER, environment="staging")
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", verb, "--environment", "production", "--trust-image"])
+
+    assert commands.main() == 1
+    assert "the kubeconfig leads to staging, and this is meant for production." in capsys.readouterr().err
+    assert not (cluster.folder / "created").exists()
+
+
+@pytest.mark.parametrize("said", [{"environment": "staging"}, {"environment": ""}, {}])
+def test_an_environment_that_the_cluster_is_or_does_not_name_is_taken(
+    cluster: Cluster, said: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.template(CONTAINER, **said)
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", "smoke", "--environment", "staging"])
+
+    assert commands.main() == 0

@@ -20,7 +20,10 @@ MADE: dict[str, Any] = {
     "git": {"repository": "https://github.com/acme/trainyard.git"},
     "lake": {"bucket": "trainyard-staging-lake-111122223333", "region": "us-east-1"},
     "jobs": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-jobs"}},
-    "deploy": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-deploys"}},
+    "deploy": {
+        "environment": "staging",
+        "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-deploys"},
+    },
     "reconcile": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-reconcile"}},
     "mlflow": {"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": f"{ROLE}-mlflow"}},
     "postgres": {
@@ -59,6 +62,7 @@ def test_the_chart_renders_from_the_values() -> None:
     assert accounts["trainyard-deploy"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-deploys"}
     assert accounts["trainyard-reconcile"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-reconcile"}
     assert accounts["trainyard-mlflow"] == {"eks.amazonaws.com/role-arn": f"{ROLE}-mlflow"}
+    assert objects.one("ConfigMap", "-deploy")["data"]["environment"] == "staging"
     assert objects.one("ConfigMap", "-lake")["data"] == {"AWS_DEFAULT_REGION": "us-east-1"}
     assert not [each for each in objects.of("Secret") if each["metadata"]["name"].endswith("-lake")]
     roles = objects.one("Job", "-roles")["spec"]["template"]["spec"]["containers"][0]
