@@ -177,7 +177,7 @@ smoke: install ## Run the deployment smoke/platform and say how it ended
 .PHONY: chart-upgrade
 chart-upgrade: install ## Upgrade the installed chart where it, its images in REGISTRY or the files VALUES changed
 	@$(PYTHON) -m ops.deploy chart-upgrade $(foreach file,$(VALUES),--values "$(file)") \
-	  $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(TRUST_IMAGE),--trust-image)
+	  $(if $(ENVIRONMENT),--environment "$(ENVIRONMENT)") $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(TRUST_IMAGE),--trust-image)
 
 .PHONY: push-images
 push-images: install ## Build and push the images that REGISTRY lacks; print the digests of all

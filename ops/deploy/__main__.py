@@ -106,7 +106,8 @@ def _submit(given: argparse.Namespace) -> int:
 def _upgrade(given: argparse.Namespace) -> int:
     known = images.images(ROOT, given.registry) if given.registry else ()
     pinned = {each.name: checks.image(each.reference, trusted=given.trust_image) for each in known}
-    say(chart.upgrade(job.Namespace(given.namespace, given.release), ROOT, given.values, pinned))
+    place = job.Namespace(given.namespace, given.release)
+    say(chart.upgrade(place, ROOT, given.values, pinned, given.environment))
     return 0
 
 
@@ -138,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     upgrade = verbs.add_parser("chart-upgrade", help="upgrade the chart where it or its values changed")
     _add_place(upgrade)
     _add_image(upgrade)
+    upgrade.add_argument("--environment", type=_environment, default="", help="which one the release is to be")
     upgrade.add_argument("--values", type=Path, action="append", default=[], help="a values file; may be repeated")
     return made
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ops.chart import CHART, forget_pending
 from ops.deploy.errors import NotDeployed
-from ops.deploy.job import Namespace
+from ops.deploy.job import Namespace, require_environment
 from ops.deploy.programs import ProgramFailed, run
 
 PATIENCE = 900.0
@@ -18,17 +18,22 @@ LONGEST = PATIENCE + 60.0
 """Seconds after which Helm itself is ended."""
 
 
-def upgrade(place: Namespace, root: Path, files: Sequence[Path], images: Mapping[str, str]) -> str:
+def upgrade(
+    place: Namespace, root: Path, files: Sequence[Path], images: Mapping[str, str], environment: str = ""
+) -> str:
     """Upgrade the release to the checkout's chart with these values; a sentence of what was done.
 
     ``images`` are references by name, over those in the files. Without a file the release keeps the values it has.
-    Raises ``NotDeployed``.
+    Raises ``NotDeployed``, also where the release says that it is another ``environment``.
     """
     if missing := [str(path) for path in files if not path.is_file()]:
         raise NotDeployed(f"there is no values file {missing[0]}. Correct VALUES.")
     given = [f"--values={path}" for path in files] or ["--reset-then-reuse-values"]
     given += [f"--set-string=images.{name}={reference}" for name, reference in images.items()]
-    killed, installed = _forget_killed(place), _installed(place)
+    installed = _installed(place)
+    require_environment(((installed.get("config") or {}).get("deploy") or {}).get("environment"), environment)
+    if killed := _forget_killed(place, installed):
+        installed = _installed(place)
     command = ["helm", "upgrade", place.release, str(root / CHART), *given]
     proposed = json.loads(_helm(place, *command, "--dry-run=server", "--output=json"))
     what = " and ".join(filter(None, (killed or unfinished(installed), difference(place.release, installed, proposed))))
@@ -38,12 +43,11 @@ def upgrade(place: Namespace, root: Path, files: Sequence[Path], images: Mapping
     return f"Upgraded release {place.release} to revision {proposed['version']}: {what}"
 
 
-def _forget_killed(place: Namespace) -> str:
+def _forget_killed(place: Namespace, installed: Mapping[str, Any]) -> str:
     """Forget an upgrade that was killed on its way; what is to be said of it, empty where there is none.
 
     Raises ``NotDeployed`` where it may still be under way.
     """
-    installed = _installed(place)
     if not installed["info"]["status"].startswith("pending-"):
         return ""
     ends = datetime.fromisoformat(installed["info"]["last_deployed"]) + timedelta(seconds=LONGEST)

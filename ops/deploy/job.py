@@ -102,13 +102,17 @@ def _template(place: Namespace, environment: str) -> str:
             f"the cluster gives no Job to deploy with: {error}. See that the kubeconfig leads to the cluster that is"
             " meant, or upgrade the chart there: make chart-upgrade."
         ) from error
-    there = found["data"].get("environment")
-    if environment and there and there != environment:
-        raise NotDeployed(
-            f"the kubeconfig leads to {there}, and this is meant for {environment}. Correct ENVIRONMENT, or point"
-            " kubectl at the other cluster: make kubeconfig."
-        )
+    require_environment(found["data"].get("environment"), environment)
     return str(found["data"]["job.yaml"])
+
+
+def require_environment(there: str | None, meant: str) -> None:
+    """Raises ``NotDeployed`` where the installation says that it is another environment than the one that is meant."""
+    if there and meant and there != meant:
+        raise NotDeployed(
+            f"the kubeconfig leads to {there}, and this is meant for {meant}. Correct ENVIRONMENT, or point kubectl at"
+            " the other cluster: make kubeconfig."
+        )
 
 
 def _await_start(place: Namespace, job: str) -> str:

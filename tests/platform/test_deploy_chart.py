@@ -39,12 +39,13 @@ class Release:
         self.write("before", 2, "deployed")
         self.write("proposed", 3, "pending-upgrade")
 
-    def write(self, name: str, version: int, status: str, ago: float = 0.0) -> None:
+    def write(self, name: str, version: int, status: str, ago: float = 0.0, environment: str = "") -> None:
         """What Helm says of a revision."""
         began = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat().replace("+00:00", "000Z")
         info = {"status": status, "last_deployed": began}
-        text = json.dumps({"version": version, "info": info, "config": {}, "manifest": "kind: Job", "hooks": []})
-        (self.folder / name).write_text(text)
+        config = {"deploy": {"environment": environment}} if environment else None
+        found = {"version": version, "info": info, "config": config, "manifest": "kind: Job", "hooks": []}
+        (self.folder / name).write_text(json.dumps(found))
 
     @property
     def told(self) -> str:
@@ -58,8 +59,8 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
     return Release(tmp_path)
 
 
-def upgrade() -> str:
-    return chart.upgrade(Namespace(), Path("/nowhere"), [], {})
+def upgrade(environment: str = "") -> str:
+    return chart.upgrade(Namespace(), Path("/nowhere"), [], {}, environment)
 
 
 @pytest.mark.parametrize("status", ["pending-upgrade", "pending-rollback"])
@@ -92,3 +93,12 @@ def test_a_release_that_is_as_wanted_is_not_upgraded(release: Release) -> None:
 
     assert upgrade() == "Nothing to change: release trainyard has this chart and these values"
     assert "kubectl" not in release.told
+
+
+def test_a_release_of_another_environment_is_left_alone(release: Release) -> None:
+    release.write("status", 3, "pending-upgrade", ago=chart.LONGEST + 1, environment="staging")
+
+    with pytest.raises(NotDeployed, match=r"leads to staging, and this is meant for production\. Correct"):
+        upgrade("production")
+
+    assert release.told.splitlines() == ["helm status trainyard --output=json --namespace=trainyard"]

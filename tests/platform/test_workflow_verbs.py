@@ -129,7 +129,7 @@ def test_a_command_takes_what_the_workflow_gives_it(
         ),
         (
             ("environment.yaml", "deploy", "chart-upgrade"),
-            f"-m ops.deploy chart-upgrade --registry {GIVEN['REGISTRY']}",
+            f"-m ops.deploy chart-upgrade --environment staging --registry {GIVEN['REGISTRY']}",
         ),
         (
             ("environment.yaml", "deploy", "deploy"),
