@@ -43,8 +43,31 @@ run "a_deploy_ends_at_the_namespace" {
   }
 
   assert {
-    condition     = aws_eks_access_policy_association.deploy.access_scope[0].type == "namespace"
-    error_message = "A deploy has no right on the whole cluster."
+    condition     = aws_eks_access_policy_association.deploy.access_scope[0].type == "namespace" && aws_eks_access_policy_association.deploy.access_scope[0].namespaces == toset(["trainyard"])
+    error_message = "A deploy has no right but on the platform's namespace."
+  }
+
+  assert {
+    condition     = aws_eks_access_policy_association.deploy.policy_arn == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminPolicy"
+    error_message = "Within it a deploy is an administrator."
+  }
+}
+
+run "mlflow_lists_its_own_folder_alone" {
+  command = plan
+
+  module {
+    source = "./modules/identity"
+  }
+
+  assert {
+    condition     = one(one([for each in data.aws_iam_policy_document.mlflow.statement : each.condition if each.sid == "ListArtifacts"])) == { test = "StringLike", variable = "s3:prefix", values = tolist(["mlflow", "mlflow/*"]) }
+    error_message = "MLflow sees no name outside its folder."
+  }
+
+  assert {
+    condition     = [for each in data.aws_iam_policy_document.mlflow.statement : each.sid if contains(each.actions, "s3:ListBucket")] == ["ListArtifacts"]
+    error_message = "No other statement lets it list."
   }
 }
 

@@ -82,8 +82,18 @@ run "an_entry_of_the_ledger_is_written_while_its_number_is_free" {
   }
 
   assert {
-    condition     = data.aws_iam_policy_document.ledger.statement[0].effect == "Deny" && one(data.aws_iam_policy_document.ledger.statement[0].condition).variable == "s3:if-none-match"
+    condition     = one(data.aws_iam_policy_document.ledger.statement).effect == "Deny" && one(one(data.aws_iam_policy_document.ledger.statement).condition) == { test = "Null", variable = "s3:if-none-match", values = tolist(["true"]) }
     error_message = "A write to the ledger without a condition is refused."
+  }
+
+  assert {
+    condition     = one(data.aws_iam_policy_document.ledger.statement).actions == toset(["s3:PutObject"]) && one(data.aws_iam_policy_document.ledger.statement).resources == toset(["arn:aws:s3:::trainyard-staging-lake-111122223333/ledger/*"])
+    error_message = "It is a write that is refused, anywhere in the ledger."
+  }
+
+  assert {
+    condition     = one(one(data.aws_iam_policy_document.ledger.statement).principals).identifiers == toset(["*"])
+    error_message = "It is refused to everyone."
   }
 }
 
