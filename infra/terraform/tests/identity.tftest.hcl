@@ -48,8 +48,8 @@ run "a_deploy_ends_at_the_namespace" {
   }
 
   assert {
-    condition     = aws_eks_access_policy_association.deploy.policy_arn == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminPolicy"
-    error_message = "Within it a deploy is an administrator."
+    condition     = aws_eks_access_policy_association.deploy.policy_arn == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+    error_message = "Within it a deploy may change the Roles of the chart."
   }
 }
 

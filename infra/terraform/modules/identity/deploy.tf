@@ -72,7 +72,9 @@ data "aws_iam_policy_document" "deploy" {
   }
 }
 
-# What a deploy may do within the cluster ends at the platform's namespace.
+# What a deploy may do within the cluster ends at the platform's namespace. There it may do all: AmazonEKSAdminPolicy has
+# neither `escalate` nor `bind`, and rights of an access policy do not count where Kubernetes asks whether one holds what
+# a Role grants. So an upgrade of the chart could not touch its two Roles, and each new version of it labels them anew.
 resource "aws_eks_access_entry" "deploy" {
   cluster_name  = var.cluster.name
   principal_arn = aws_iam_role.deploy.arn
@@ -81,7 +83,7 @@ resource "aws_eks_access_entry" "deploy" {
 resource "aws_eks_access_policy_association" "deploy" {
   cluster_name  = var.cluster.name
   principal_arn = aws_iam_role.deploy.arn
-  policy_arn    = "arn:${data.aws_partition.current.partition}:eks::aws:cluster-access-policy/AmazonEKSAdminPolicy"
+  policy_arn    = "arn:${data.aws_partition.current.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 
   access_scope {
     type       = "namespace"
