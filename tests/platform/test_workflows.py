@@ -132,6 +132,12 @@ def test_whatever_changes_an_environment_shares_its_group_and_is_never_cut_off()
     assert {job["environment"] for job in jobs} == {"${{ inputs.environment }}"}
 
 
+def test_what_changes_an_environment_runs_where_the_repository_says() -> None:
+    jobs = [loaded("environment.yaml")["jobs"]["deploy"], loaded("deploy.yaml")["jobs"]["rollback"]]
+
+    assert {job["runs-on"] for job in jobs} == {"${{ vars.DEPLOY_RUNNER || 'ubuntu-24.04' }}"}
+
+
 def test_a_deploy_is_logged_in_to_the_registry_it_asks_and_a_rollback_asks_none() -> None:
     deploy, rollback = (
         [step.get("run") or step["uses"].partition("@")[0] for step in job["steps"]]
