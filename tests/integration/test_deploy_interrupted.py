@@ -14,13 +14,13 @@ from prefect.client.orchestration import SyncPrefectClient
 from ops.deploy import NotDeployed, lease, records
 from tests.integration.deploy_project import IMAGE, NIGHTLY, Project, entry, project, server
 
-KILLED = """
+OWN = """
 import os, signal, sys
 from pathlib import Path
 from ops.deploy import announcement, deploying, lease, records, server
 
-lease.DURATION = 1.0
 place, name, nth = {place}, {name!r}, {nth}
+lease.DURATION = 1.0 if nth else lease.DURATION
 real, calls = getattr(place, name), []
 
 def fatal(*given, **named):
@@ -29,10 +29,15 @@ def fatal(*given, **named):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*given, **named)
 
+def say(line):
+    print(line, flush=True)
+
 setattr(place, name, fatal)
-deploying.deploy(Path({root!r}), {image!r}, {repository!r}, trust_image=True, by="ann")
+say({call})
 """
-"""A deploy whose process is killed, as by kill -9, where it is about to call a function for the nth time."""
+"""A process of its own that is killed, as by kill -9, where it is about to call a function for the nth time."""
+DEPLOY = "deploying.deploy(Path({root!r}), {image!r}, {repository!r}, trust_image=True, by='ann', say=say)"
+ROLLBACK = "deploying.rollback(Path({root!r}), 'previous', {repository!r}, trust_image=True, by='ann', say=say)"
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +52,25 @@ def own(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Project]:
         yield found
 
 
-def killed(own: Project, place: str, name: str, nth: int = 1) -> None:
-    """Deploy what the project has pushed, and be killed."""
-    code = KILLED.format(place=place, name=name, nth=nth, root=str(own.root), image=IMAGE, repository=own.repository)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=dict(own.env), capture_output=True, text=True, timeout=90, check=False
-    )
+def command(own: Project, place: str = "records", name: str = "end", nth: int = 0, call: str = DEPLOY) -> list[str]:
+    """Deploy what the project has pushed, or go back, in a process of its own; killed only where ``nth`` is not 0."""
+    told = call.format(root=str(own.root), image=IMAGE, repository=own.repository)
+    return [sys.executable, "-c", OWN.format(place=place, name=name, nth=nth, call=told)]
+
+
+def killed(own: Project, place: str, name: str, nth: int = 1, call: str = DEPLOY) -> None:
+    """The same, killed."""
+    argv = command(own, place, name, nth, call)
+    done = subprocess.run(argv, env=dict(own.env), capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == -9, done.stderr
 
 
 @pytest.mark.parametrize(
     ("place", "name", "nth", "changed"),
     [
+        ("server", "apply", 1, set()),
         ("server", "_change", 1, {"come/it"}),
+        ("server", "_schedule", 1, {"come/it"}),
         ("server.SyncPrefectClient", "delete_deployment", 1, {"come/it", "greet/it"}),
         ("deploying", "announce", 1, {"come/it", "greet/it", "gone"}),
         ("records", "end", 1, {"come/it", "greet/it", "gone"}),
@@ -82,6 +93,24 @@ def test_a_deploy_that_is_killed_is_completed_by_the_next_one(
     assert newest
     assert (newest.number, newest.commit, records.is_done(own.lake, newest)) == (2, commit, True)
     assert any("come/it: new" in line for line in newest.changes)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"), [("server", "apply"), ("server", "_change"), ("deploying", "announce"), ("records", "end")]
+)
+def test_a_rollback_that_is_killed_is_completed_by_the_next_one(own: Project, place: str, name: str) -> None:
+    first = own.push(entry("greet"), entry("leave"))
+    own.deploy()
+    own.deploy(entry("greet", tags=["b"]), entry("come"))
+    killed(own, place, name, call=ROLLBACK)
+
+    told = own.rollback()
+
+    assert told.startswith(f"Returned to deploy 1: commit {first[:12]}")
+    assert own.names() == {"greet/it", "leave/it"}
+    newest = records.head(own.lake)
+    assert newest
+    assert (newest.number, newest.returned_to, records.is_done(own.lake, newest)) == (3, 1, True)
 
 
 def test_a_rollback_after_a_deploy_that_was_killed_returns_to_what_was_there_before_it(own: Project) -> None:
@@ -111,6 +140,24 @@ def test_of_two_deploys_at_once_one_waits_for_the_other(own: Project) -> None:
 
     assert said[0] == "Waiting for bob, who is deploying"
     assert told[0].startswith("Deployed commit")
+    assert own.names() == {"greet/it"}
+
+
+def test_of_two_processes_that_deploy_at_the_same_moment_one_does_and_the_other_finds_it_done(own: Project) -> None:
+    own.push(entry("greet"))
+    argv, env, pipe = command(own), dict(own.env), subprocess.PIPE
+    with lease.held(own.lake, "bob", lambda line: None):
+        both = [subprocess.Popen(argv, env=env, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+        waiting = [each.stdout.readline() for each in both if each.stdout]
+
+    ended = [each.communicate(timeout=90) for each in both]
+
+    assert waiting == ["Waiting for bob, who is deploying\n"] * 2, ended
+    assert [each.returncode for each in both] == [0, 0], ended
+    last = sorted(said.splitlines()[-1].partition(":")[0] for said, _ in ended)
+    assert last[0].startswith("Deployed commit")
+    assert last[1] == "Nothing to change"
+    assert records.numbers(own.lake) == [1]
     assert own.names() == {"greet/it"}
 
 
