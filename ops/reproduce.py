@@ -25,7 +25,7 @@ from flows.ml.training_record import TrainingRecord, digest
 from flows.resources import open_resources, scratch
 from ops import record_trial
 from ops.command import last_line, say, says_errors
-from ops.environment import here
+from ops.environment import here, without_foreign
 
 
 class NotReproduced(TrainyardError):
@@ -117,7 +117,7 @@ def retrain(lake: Lake, record: TrainingRecord, python: Path, threads: int, fold
     done = subprocess.run(
         [str(python), "-P", record_trial.__file__, *given, *map(str, files)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(code), "OMP_WAIT_POLICY": "PASSIVE"},
+        env={**without_foreign(os.environ), "PYTHONPATH": str(code), "OMP_WAIT_POLICY": "PASSIVE"},
         stderr=subprocess.PIPE,
         text=True,
         check=False,

@@ -21,7 +21,8 @@ from flows.ml.fingerprint import FLOWS, LOCK, Part, Snapshot
 NAME = "record.json"
 FORMAT = 1
 ERRORS = "ml/errors.py"
-"""The root of the errors: the sources import it, and nothing that is computed depends on it."""
+"""The root of the errors: the sources import it, and nothing that is computed depends on it. Records hold none but the
+first of them, and no digest of it: what a training done again imports is that of this code."""
 
 
 class RecordUnusable(TrainyardError):
@@ -62,7 +63,7 @@ def take(model: Model, snapshot: Snapshot, candidate: Candidate) -> TrainingReco
         model=model.name,
         snapshot=snapshot,
         material=material,
-        sources={name: (FLOWS / name).read_text("utf-8") for name in (*material["files"], ERRORS)},
+        sources={name: (FLOWS / name).read_text("utf-8") for name in material["files"]},
         lock=LOCK.read_text("utf-8"),
         columns=tuple(judging.columns(model)),
         files=dict(candidate.files),
@@ -95,7 +96,7 @@ def from_json(data: bytes, wanted: str) -> TrainingRecord:
         snapshot = Snapshot(parts["dataset"], train, Part(**parts["judge"]))
         record = TrainingRecord(snapshot=snapshot, **{**found, "columns": tuple(found["columns"])})
         wrong = _altered(record, wanted)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, SyntaxError) as error:
         raise RecordUnusable(
             f"The record lacks or misnames a part ({error}): its file in MLflow is damaged."
         ) from error
@@ -125,12 +126,16 @@ def _altered(record: TrainingRecord, wanted: str) -> list[str]:
 
 
 def unpack(record: TrainingRecord, folder: Path) -> None:
-    """Lay the sources out in ``folder`` as the package ``flows``, and nothing else."""
-    for name, text in record.sources.items():
+    """Lay the sources out in ``folder`` as the package ``flows``, with nothing that their digests do not stand for.
+
+    No limits of monitoring are in it: a model's are None.
+    """
+    sources = {name: fingerprint.runnable(text.encode()) for name, text in record.sources.items()}
+    for name, text in {**sources, ERRORS: (FLOWS / ERRORS).read_bytes()}.items():
         path = folder / "flows" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    for package in {folder / "flows", *((folder / "flows" / name).parent for name in record.sources)}:
+        path.write_bytes(text)
+    for package in {folder / "flows", *((folder / "flows" / name).parent for name in sources)}:
         (package / "__init__.py").touch()
 
 
