@@ -4,10 +4,12 @@ The imports of ``flows`` are those the record holds, so the file uses nothing el
 """
 
 import argparse
-import os
+import inspect
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -21,20 +23,31 @@ def main() -> int:
     parser.add_argument("--model", required=True, help="its name, such as trip-duration")
     parser.add_argument("--columns", required=True, help="what is read of the months, with commas between")
     parser.add_argument("--threads", required=True, type=int)
+    parser.add_argument("--memory", required=True, type=int, help="bytes it may use")
     parser.add_argument("--out", required=True, type=Path, help="an empty folder")
     parser.add_argument("months", nargs="+", type=Path, help="the files of the months, in order of time")
     given = parser.parse_args()
     months = [pl.scan_parquet(path).select(given.columns.split(",")) for path in given.months]
     try:
         model = import_module(f"flows.models.{given.model.replace('-', '_')}").MODEL
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        trained = training.train(pl.concat(months), model, given.threads, _tell, given.out.parent, memory)
+        offered = {"on_round": _tell, "folder": given.out.parent, "memory": given.memory}
+        trained = call(training.train, pl.concat(months), model, given.threads, offered)
     except TrainyardError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     for name, data in trained.files().items():
         (given.out / name).write_bytes(data)
     return 0
+
+
+def call(train: Callable[..., Any], rows: pl.LazyFrame, model: Any, threads: int, offered: dict[str, Any]) -> Any:
+    """Train by a function of any record: it is given what it takes of what is ``offered``, by name.
+
+    The first of them took neither rows that are lazy nor a folder.
+    """
+    takes = inspect.signature(train).parameters
+    known = rows if "folder" in takes else rows.collect()
+    return train(known, model, threads, **{name: value for name, value in offered.items() if name in takes})
 
 
 def _tell(done: int, rounds: int) -> None:

@@ -22,6 +22,9 @@ from ops import reproduce
 from tests.integration import home as homes
 from tests.integration.home import DATASET, MODEL, Home, run
 
+MEMORY = 1 << 40
+"""Bytes that are more than enough."""
+
 
 @pytest.fixture(scope="module")
 def home(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
@@ -97,7 +100,7 @@ def test_the_code_that_trains_is_that_of_the_record(home, tmp_path) -> None:
     kept = record(home, 1, tmp_path)
     older = {**kept.sources, "ml/features.py": kept.sources["ml/features.py"] + "\n# as it was\n"}
 
-    made = reproduce.retrain(home.lake, replace(kept, sources=older), Path(sys.executable), 2, tmp_path)
+    made = reproduce.retrain(home.lake, replace(kept, sources=older), Path(sys.executable), 2, MEMORY, tmp_path)
 
     assert made["features.py"].decode() == older["ml/features.py"]
     assert list(reproduce.compare(kept, {}, made)) == ["features.py"]
@@ -217,7 +220,7 @@ def test_code_of_the_record_that_fails_is_told_in_its_words(home, tmp_path) -> N
     broken = {**kept.sources, "ml/boosting.py": "import no_such_package"}
 
     with pytest.raises(reproduce.NotReproduced, match=r"ended on an error: .*no_such_package"):
-        reproduce.retrain(home.lake, replace(kept, sources=broken), Path(sys.executable), 2, tmp_path)
+        reproduce.retrain(home.lake, replace(kept, sources=broken), Path(sys.executable), 2, MEMORY, tmp_path)
 
 
 def test_rows_of_a_month_are_read_in_the_columns_of_the_record(home, tmp_path) -> None:
