@@ -18,7 +18,7 @@ from flows.ml import registration, training_record
 from flows.ml import snapshot as snapshots
 from flows.ml.errors import TrainyardError
 from flows.ml.lake import Lake
-from flows.ml.registration import ARTIFACTS
+from flows.ml.registration import ARTIFACTS, SERVING
 from flows.ml.registry import Registry, Version
 from flows.ml.registry_errors import VersionMissing
 from flows.ml.training_record import TrainingRecord, digest
@@ -26,6 +26,9 @@ from flows.resources import open_resources, scratch
 from ops import record_trial
 from ops.command import last_line, say, says_errors
 from ops.environment import here, without_foreign
+
+STORED = (*ARTIFACTS.values(), SERVING.name)
+"""The files of a stored model that are a training's; the others are MLflow's own."""
 
 
 class NotReproduced(TrainyardError):
@@ -50,10 +53,11 @@ def main() -> int:
         may_use = given.threads or opened.settings.threads, opened.settings.memory
         made = retrain(opened.lake, record, python, *may_use, folder)
     differences = compare(record, stored, made)
-    for name in record.files:
+    names = (*record.files, SERVING.name)
+    for name in names:
         print(f"{name:14} {len(made.get(name, b'')):>11,} bytes  {differences.get(name, 'the same')}")
     if not differences:
-        print(f"Reproduced: all {len(record.files)} files of version {version.number} are the same, byte for byte.")
+        print(f"Reproduced: all {len(names)} files of version {version.number} are the same, byte for byte.")
         return 0
     print(f"NOT reproduced: {', '.join(differences)}. {elsewhere(record)}")
     return 1
@@ -101,15 +105,15 @@ def environment(lock: str, folder: Path) -> Path:
 
 
 def stored_files(registry: Registry, version: Version, folder: Path) -> dict[str, bytes]:
-    """The files of the stored model by the names that the training gave them."""
-    model = registry.download(version, folder / "stored") / "artifacts"
-    return {name: path.read_bytes() for name in ARTIFACTS.values() for path in model.rglob(name)}
+    """The files of the stored model, of those that a record has, by name."""
+    model = registry.download(version, folder / "stored")
+    return {name: path.read_bytes() for name in STORED for path in model.rglob(name)}
 
 
 def retrain(
     lake: Lake, record: TrainingRecord, python: Path, threads: int, memory: int, folder: Path
 ) -> dict[str, bytes]:
-    """Train by the record, with so many bytes of memory; what it left, by file name.
+    """Train by the record, with so many bytes of memory; what it left, with the code that serves it, by file name.
 
     Raises ``NotReproduced`` and the lake's errors.
     """
@@ -134,19 +138,23 @@ def retrain(
         raise NotReproduced(f"the training of the record was ended by {killer}: was there memory enough? Run it again.")
     if done.returncode:
         raise NotReproduced(f"the training of the record ended on an error: {last_line(done.stderr)}")
-    return {path.name: path.read_bytes() for path in out.iterdir()}
+    serving = record.sources[f"ml/{SERVING.name}"].encode()
+    return {**{path.name: path.read_bytes() for path in out.iterdir()}, SERVING.name: serving}
 
 
 def compare(record: TrainingRecord, stored: Mapping[str, bytes], made: Mapping[str, bytes]) -> dict[str, str]:
     """How files differ, by name: what was made, and what MLflow stores, from the digests of the record."""
+    wanted = {**record.files, SERVING.name: digest(record.sources[f"ml/{SERVING.name}"].encode())}
     found = {}
-    for name in sorted(record.files.keys() | made.keys()):
-        wanted, said = record.files.get(name), []
-        if name in stored and digest(stored[name]) != wanted:
+    for name in sorted(wanted.keys() | made.keys()):
+        said = []
+        if name in STORED and name not in stored:
+            said.append("MLflow does not have it any more")
+        elif name in STORED and digest(stored[name]) != wanted[name]:
             said.append("what MLflow stores is not what the training left")
         if name not in made:
             said.append("it was not made")
-        elif digest(made[name]) != wanted:
+        elif digest(made[name]) != wanted.get(name):
             said.append("it was made otherwise" + _first(stored.get(name), made[name]))
         if said:
             found[name] = f"DIFFERS: {'; '.join(said)}"

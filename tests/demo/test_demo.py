@@ -175,7 +175,7 @@ def test_a_version_is_trained_again_from_its_record_in_an_environment_of_its_own
 
     assert made.status == 0, made.text
     assert ("packages of its lock" in made.text) is ((version, threads) == (1, 1))
-    assert f"Reproduced: all 5 files of version {version} are the same, byte for byte." in made.text
+    assert f"Reproduced: all 6 files of version {version} are the same, byte for byte." in made.text
 
 
 def test_the_api_refuses_a_run_with_an_unknown_model_in_a_sentence(clone: Clone, after_first: dict) -> None:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import polars as pl
 import pytest
 from mlflow import MlflowClient
@@ -83,8 +82,8 @@ def test_every_version_comes_out_the_same_with_any_number_of_threads(home, comma
     status, said, told = command("--version", number, "--threads", threads)
 
     assert status == 0, said
-    assert f"Reproduced: all 5 files of version {number} are the same, byte for byte." in said
-    assert said.count("the same\n") == 5
+    assert f"Reproduced: all 6 files of version {number} are the same, byte for byte." in said
+    assert said.count("the same\n") == 6
     assert "rows of 2023-01" in told
 
 
@@ -98,12 +97,13 @@ def test_a_month_that_was_corrected_since_does_not_matter(home, command) -> None
 
 def test_the_code_that_trains_is_that_of_the_record(home, tmp_path) -> None:
     kept = record(home, 1, tmp_path)
+    stored = reproduce.stored_files(home.registry, home.registry.version(MODEL, 1), tmp_path)
     older = {**kept.sources, "ml/features.py": kept.sources["ml/features.py"] + "\n# as it was\n"}
 
     made = reproduce.retrain(home.lake, replace(kept, sources=older), Path(sys.executable), 2, MEMORY, tmp_path)
 
     assert made["features.py"].decode() == older["ml/features.py"]
-    assert list(reproduce.compare(kept, {}, made)) == ["features.py"]
+    assert list(reproduce.compare(kept, stored, made)) == ["features.py"]
 
 
 def test_what_differs_is_named_with_the_first_byte_that_does(home, command, monkeypatch) -> None:
@@ -120,7 +120,7 @@ def test_what_differs_is_named_with_the_first_byte_that_does(home, command, monk
     assert "encoder.json" in said
     assert "DIFFERS: it was made otherwise, from byte 9 of the " in said
     assert "NOT reproduced: encoder.json. Python " in said
-    assert said.count("the same\n") == 4
+    assert said.count("the same\n") == 5
 
 
 def test_a_month_that_was_tampered_with_is_found_by_its_digest(home, command, tmp_path) -> None:
@@ -151,19 +151,21 @@ def test_a_month_that_is_gone_is_named(home, command, tmp_path) -> None:
     assert key in told
 
 
-def test_a_stored_model_that_was_tampered_with_is_found_by_its_digest(home, command) -> None:
+@pytest.mark.parametrize("name", ["booster.ubj", "serving.py"])
+@pytest.mark.parametrize("how", ["damaged", "gone"])
+def test_a_stored_model_that_was_tampered_with_is_found(home, command, name, how) -> None:
     held = home.lose_model(1)
-    client: Any = boto3.client("s3")
-    damaged = {key: data[:-1] + b"?" if key.endswith("encoder.json") else data for key, data in held.items()}
-    for key, data in damaged.items():
-        client.put_object(Bucket=home.lake.bucket, Key=key, Body=data)
+    left = {key: data for key, data in held.items() if how == "damaged" or not key.endswith(f"/{name}")}
+    home.restore({key: data[:-1] + b"?" if key.endswith(f"/{name}") else data for key, data in left.items()})
     try:
         status, said, _ = command("--version", "1")
     finally:
         home.restore(held)
 
     assert status == 1
-    assert "DIFFERS: what MLflow stores is not what the training left\n" in said
+    wrong = {"damaged": "what MLflow stores is not what the training left", "gone": "MLflow does not have it any more"}
+    assert [line.split()[0] for line in said.splitlines() if f"DIFFERS: {wrong[how]}" in line] == [name]
+    assert said.count("the same\n") == 5
 
 
 @pytest.mark.parametrize(
@@ -223,8 +225,11 @@ def test_code_of_the_record_that_fails_is_told_in_its_words(home, tmp_path) -> N
         reproduce.retrain(home.lake, replace(kept, sources=broken), Path(sys.executable), 2, MEMORY, tmp_path)
 
 
-def test_rows_of_a_month_are_read_in_the_columns_of_the_record(home, tmp_path) -> None:
+def test_rows_of_a_month_are_read_in_the_columns_of_the_record_alone(home, tmp_path) -> None:
     kept = record(home, 1, tmp_path)
     month = home.lake.get(f"raw/{DATASET}/2023-01/{kept.snapshot.train[0].address}/data.parquet")
+    without = replace(kept, columns=tuple(name for name in kept.columns if name != "distance"))
 
     assert set(kept.columns) < set(pl.read_parquet_schema(month))
+    with pytest.raises(reproduce.NotReproduced, match="ended on an error"):
+        reproduce.retrain(home.lake, without, Path(sys.executable), 2, MEMORY, tmp_path)

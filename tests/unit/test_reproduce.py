@@ -1,10 +1,13 @@
-"""The environment that a record's packages are installed into."""
+"""The environment that a record's packages are installed into, and what is said of files that differ."""
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from flows.ml.training_record import digest
 from ops import reproduce
 
 UNKNOWN = "no-such-package-of-trainyard==1.0 --hash=sha256:" + "0" * 64
@@ -30,3 +33,37 @@ def test_an_environment_is_made_once_and_anew_where_its_making_was_cut_short(tmp
     assert reproduce.environment("# nothing\n", tmp_path) == python
     assert not (home / "rest").exists()
     assert python.resolve() == Path(sys.executable).resolve()
+
+
+FILES = {"booster.ubj": b"trees", "encoder.json": b"{}", "features.py": b"code", "baseline.json": b"{}"}
+MADE = {**FILES, "serving.py": b"serve"}
+RECORD: Any = SimpleNamespace(
+    files={name: digest(data) for name, data in FILES.items()}, sources={"ml/serving.py": "serve"}
+)
+STORED = {name: data for name, data in MADE.items() if name != "baseline.json"}
+
+
+def test_nothing_is_said_of_files_that_are_the_same() -> None:
+    assert reproduce.compare(RECORD, STORED, MADE) == {}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_stored_file_that_is_gone_or_changed_is_named_even_where_the_training_left_the_same(name) -> None:
+    gone = {other: data for other, data in STORED.items() if other != name}
+
+    assert reproduce.compare(RECORD, gone, MADE) == {name: "DIFFERS: MLflow does not have it any more"}
+    assert reproduce.compare(RECORD, {**STORED, name: b"?"}, MADE) == {
+        name: "DIFFERS: what MLflow stores is not what the training left"
+    }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_was_not_made_or_made_otherwise_is_named(name) -> None:
+    missed = {other: data for other, data in MADE.items() if other != name}
+
+    assert reproduce.compare(RECORD, STORED, missed) == {name: "DIFFERS: it was not made"}
+    assert list(reproduce.compare(RECORD, STORED, {**MADE, name: b"?"})) == [name]
+
+
+def test_a_file_more_than_the_record_has_is_named() -> None:
+    assert list(reproduce.compare(RECORD, STORED, {**MADE, "more.json": b""})) == ["more.json"]
