@@ -6,6 +6,7 @@ into an environment of its own under ``.trainyard/reproduce``, the months are fe
 
 import argparse
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from flows.ml.registry_errors import VersionMissing
 from flows.ml.training_record import TrainingRecord, digest
 from flows.resources import open_resources, scratch
 from ops import record_trial
-from ops.command import last_line, say, says_errors
+from ops.command import alone, last_line, say, says_errors
 from ops.environment import here, without_foreign
 
 STORED = (*ARTIFACTS.values(), SERVING.name)
@@ -79,13 +80,20 @@ def read(registry: Registry, version: Version, folder: Path) -> TrainingRecord:
 def environment(lock: str, folder: Path) -> Path:
     """The Python of an environment that holds the packages of ``lock``, made under ``folder`` where it is not there.
 
-    Raises ``NotReproduced`` where they do not install.
+    There is one for each lock and each Python. Raises ``NotReproduced`` where they do not install, or others are being
+    installed.
     """
-    home = folder / digest(lock.encode())[:16]
+    home = folder / f"{digest(lock.encode())[:16]}-{platform.python_version()}"
     python, whole = home / "bin" / "python", home / "whole"
-    if whole.exists():
-        return python
-    say(f"installing the {lock.count('==')} packages of its lock; once for each lock")
+    with alone(folder / "lock", NotReproduced("packages of a record are being installed here: wait for their end.")):
+        if not (whole.exists() and python.exists()):  # it leads nowhere once its Python was removed
+            say(f"installing the {lock.count('==')} packages of its lock; once for each lock and each Python")
+            _install(lock, home, python)
+            whole.touch()
+    return python
+
+
+def _install(lock: str, home: Path, python: Path) -> None:
     venv.create(home, clear=True, with_pip=True, symlinks=True)
     packages = home / "requirements.txt"
     packages.write_text(lock)
@@ -100,8 +108,6 @@ def environment(lock: str, folder: Path) -> Path:
             "index does not have them any more, name one that does; where this Python is too new for them, take an "
             "older one."
         )
-    whole.touch()
-    return python
 
 
 def stored_files(registry: Registry, version: Version, folder: Path) -> dict[str, bytes]:

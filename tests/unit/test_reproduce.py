@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flows.ml.training_record import digest
-from ops import reproduce
+from ops import command, reproduce
 
 UNKNOWN = "no-such-package-of-trainyard==1.0 --hash=sha256:" + "0" * 64
 
@@ -18,7 +18,7 @@ def test_a_lock_that_does_not_install_is_told_in_pips_words_and_leaves_nothing(t
 
     with pytest.raises(reproduce.NotReproduced, match=r"do not install \(ERROR: No matching distribution found"):
         reproduce.environment(UNKNOWN, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 def test_an_environment_is_made_once_and_anew_where_its_making_was_cut_short(tmp_path, monkeypatch) -> None:
@@ -33,6 +33,40 @@ def test_an_environment_is_made_once_and_anew_where_its_making_was_cut_short(tmp
     assert reproduce.environment("# nothing\n", tmp_path) == python
     assert not (home / "rest").exists()
     assert python.resolve() == Path(sys.executable).resolve()
+
+
+def test_another_python_has_an_environment_of_its_own(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(reproduce, "_install", lambda lock, home, python: home.mkdir())
+    python = reproduce.environment("# nothing\n", tmp_path)
+    monkeypatch.setattr(reproduce.platform, "python_version", lambda: "3.99.0")
+
+    assert reproduce.environment("# nothing\n", tmp_path) != python
+
+
+def test_an_environment_whose_python_was_removed_is_made_anew(tmp_path, monkeypatch) -> None:
+    made = []
+
+    def _install(lock: str, home: Path, python: Path) -> None:
+        made.append(home)
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.unlink(missing_ok=True)
+        python.symlink_to(removed if len(made) == 1 else sys.executable)
+
+    (removed := tmp_path / "python").touch()
+    monkeypatch.setattr(reproduce, "_install", _install)
+    reproduce.environment("# nothing\n", tmp_path)
+    removed.unlink()
+
+    assert reproduce.environment("# nothing\n", tmp_path).exists()
+    assert len(made) == 2
+
+
+def test_two_do_not_install_at_once(tmp_path) -> None:
+    with (
+        command.alone(tmp_path / "lock", RuntimeError()),
+        pytest.raises(reproduce.NotReproduced, match="wait for their end"),
+    ):
+        reproduce.environment("# nothing\n", tmp_path)
 
 
 FILES = {"booster.ubj": b"trees", "encoder.json": b"{}", "features.py": b"code", "baseline.json": b"{}"}
