@@ -217,7 +217,7 @@ kubeconfig: ## Point kubectl at the EKS cluster CLUSTER in AWS_REGION; needs the
 
 .PHONY: bench
 bench: install-tests ## Time the model against the course pipeline, score and train against their rows, and what the platform adds
-	@for one in retrain score scale overhead; do OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.$$one || exit 1; done
+	@for one in retrain score scale overhead; do $(PYTHON) -m benchmarks.$$one || exit 1; done
 
 .PHONY: screenshots
 screenshots: install-tests ## Take the pictures of the docs anew, after make kind-demo; needs Chromium

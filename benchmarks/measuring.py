@@ -1,13 +1,30 @@
-"""What a benchmark measures of its own process, and what it needs of the machine."""
+"""What benchmarks share: calls of themselves, what they measure of a process, and what they need of the machine."""
 
+import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+THREADS = 2
+
+
+def call(benchmark: str, *arguments: str) -> str:
+    """What a benchmark says that is called in a process of its own, with ``THREADS`` that sleep while they wait.
+
+    So do those of runs.
+    """
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", *arguments]
+    threads = {"OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS), "OMP_WAIT_POLICY": "PASSIVE"}
+    env = {**os.environ, **threads}
+    return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def peak_mb() -> float:

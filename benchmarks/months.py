@@ -1,14 +1,11 @@
 """Months for benchmarks: a public one as an ingest lands it, and any number of rows drawn from it with jitter."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
+from benchmarks.measuring import ROOT
 from flows import datasets
 from ops.trial import valid_rows
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def landed(month: str) -> pl.DataFrame:

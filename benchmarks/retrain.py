@@ -13,20 +13,16 @@ Run it as ``python -m benchmarks.retrain [--times N ...] [--runs N]`` on a machi
 import argparse
 import importlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Stages, peak_mb, require_memory
+from benchmarks.measuring import ROOT, THREADS, Stages, call, peak_mb, require_memory
 
-ROOT = Path(__file__).resolve().parent.parent
 TRAIN, JUDGE = (ROOT / f"examples/tlc/green_tripdata_2023-{month}.parquet" for month in ("01", "02"))
-THREADS = 2
 TIMES = (1, 16, 64)
 STAGES = ("read", "encode", "boost", "predict")
 BASE_MB, MONTH_MB = 800, 50
@@ -170,15 +166,6 @@ def measure(way: str, train: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def call(way: str, train: Sequence[Path]) -> dict[str, Any]:
-    """What a way measures in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.retrain", "--one", way, "--train", *map(str, train)]
-    env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS)}
-    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def show(times: int, found: dict[str, list[dict[str, Any]]]) -> None:
     """The medians of every way, a line each, and what they come to."""
     for way, runs in found.items():
@@ -216,7 +203,7 @@ def main() -> None:
             found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
             for _ in range(runs):
                 for way in WAYS:
-                    found[way].append(call(way, train))
+                    found[way].append(json.loads(call("retrain", "--one", way, "--train", *map(str, train))))
             kept[times] = found
             show(times, found)
     print(f"Seconds by stage, medians of {given.runs} runs at 1 month and one run at more, {THREADS} threads")

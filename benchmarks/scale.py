@@ -10,18 +10,14 @@ the floor of any training with these parameters. Each runs in a process of its o
 import argparse
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Stages, peak_mb, require_memory
+from benchmarks.measuring import THREADS, Stages, call, peak_mb, require_memory
 
-ROOT = Path(__file__).resolve().parent.parent
-THREADS = 2
 ROWS = (1_000_000, 4_000_000, 10_000_000, 30_000_000)
 PART = 1_000_000
 """Rows of a file of the lake."""
@@ -72,13 +68,6 @@ def measure(folder: Path, rows: int, where: str) -> dict[str, Any]:
     }
 
 
-def call(*arguments: str) -> str:
-    """What this program says when it is called with arguments in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.scale", *arguments]
-    env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS)}
-    return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
 def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str, Any]]]:
     """Measure every size in memory and on disk, and print a line of each."""
     found: dict[str, dict[int, dict[str, Any]]] = {"memory": {}, "disk": {}}
@@ -86,9 +75,9 @@ def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str,
     print(f"{'rows':>11} {'matrix':7} {'seconds':>8} {'boosting':>9} {'of it':>6} {'peak MB':>8} {'B a row':>8}")
     require_memory(BASE_MB + max(sizes) * ROW_MB, f"a training on {max(sizes):,} rows")
     for rows in sizes:
-        call("--folder", str(folder), "--rows", str(rows), "--prepare")
+        call("scale", "--folder", str(folder), "--rows", str(rows), "--prepare")
         for where, of in found.items():
-            one = json.loads(call("--folder", str(folder), "--rows", str(rows), "--one", where))
+            one = json.loads(call("scale", "--folder", str(folder), "--rows", str(rows), "--one", where))
             first = next(iter(of.values()), None)
             slope = (one["peak_mb"] - first["peak_mb"]) * 1e6 / (rows - min(of)) if first else None
             of[rows] = one | {"bytes_a_row": slope}

@@ -11,8 +11,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -20,11 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.measuring import peak_mb, require_memory
+from benchmarks.measuring import THREADS, call, peak_mb, require_memory
 from ops import s3_servers
 
-ROOT = Path(__file__).resolve().parent.parent
-THREADS = 2
 BASE_MB = 1000
 """What a run takes, with an S3 server beside it. Measured by this."""
 BUCKET = "bench"
@@ -149,22 +145,15 @@ def measure(way: str, folder: Path, rows: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu_seconds": time.process_time() - before, "peak_mb": peak_mb()}
 
 
-def call(*arguments: str) -> str:
-    """What this program says when it is called with arguments in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.score", *arguments]
-    env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS)}
-    return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
 def compare(folder: Path, runs: int) -> dict[int, dict[str, dict[str, float]]]:
     """The medians of every way at every size, the ways in turn."""
-    call("--folder", str(folder), "--prepare")
+    call("score", "--folder", str(folder), "--prepare")
     found: dict[int, dict[str, dict[str, float]]] = {}
     for rows in ROWS:
         seen: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
         for _ in range(runs):
             for way in WAYS:
-                seen[way].append(json.loads(call("--folder", str(folder), "--rows", str(rows), "--one", way)))
+                seen[way].append(json.loads(call("score", "--folder", str(folder), "--rows", str(rows), "--one", way)))
         found[rows] = {
             way: {name: statistics.median(one[name] for one in all_) for name in all_[0]} for way, all_ in seen.items()
         }

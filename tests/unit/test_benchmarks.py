@@ -24,3 +24,13 @@ def test_a_benchmark_without_enough_memory_says_so_and_stops(monkeypatch, benchm
 
 def test_what_there_is_memory_for_goes_on() -> None:
     measuring.require_memory(1, "next to nothing")
+
+
+def test_a_benchmark_that_is_called_by_name_is_measured_as_make_does(monkeypatch, tmp_path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/own.py").write_text("import os, sys; print(os.environ['OMP_WAIT_POLICY'], sys.argv[1:])")
+    monkeypatch.setattr(measuring, "ROOT", tmp_path)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+
+    assert measuring.call("own", "--rows", "1") == "PASSIVE ['--rows', '1']\n"
