@@ -34,8 +34,13 @@ def peak_mb() -> float:
 
 
 def require_memory(megabytes: float, what: str) -> None:
-    """Leave the program, with a sentence, where the machine has less memory free than something is known to take."""
-    free = psutil.virtual_memory().available / 1e6
+    """Leave the program, with a sentence, where less memory is free than something is known to take.
+
+    That is of the machine's, or of the container's limit where it is less.
+    """
+    from flows.ml.settings import memory_limit  # what it imports is no part of what is measured
+
+    free = min(psutil.virtual_memory().available, memory_limit()) / 1e6
     if free < megabytes:
         sys.exit(f"{what} takes about {megabytes:,.0f} MB and {free:,.0f} MB are free: take fewer rows, or free some.")
 

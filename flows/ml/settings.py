@@ -24,7 +24,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+def memory_limit(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     """What the machine has, or a container's limit where that is less; one without a limit says ``max``."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError, ValueError):
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: HttpUrl = Field(validation_alias="MLFLOW_TRACKING_URI")
     mlflow_ui: HttpUrl | None = None
     threads: int = Field(default_factory=_cores, ge=1, le=1024)
-    memory: int = Field(default_factory=_memory, ge=1)
+    memory: int = Field(default_factory=memory_limit, ge=1)
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     git_sha: str = Field(default="unknown", min_length=1)
     keep_days: int = Field(default=180, ge=0)

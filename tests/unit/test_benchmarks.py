@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import measuring, retrain, scale
+from flows.ml import settings
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,13 @@ def test_a_benchmark_without_enough_memory_says_so_and_stops(monkeypatch, benchm
 
 def test_what_there_is_memory_for_goes_on() -> None:
     measuring.require_memory(1, "next to nothing")
+
+
+def test_a_containers_limit_counts_where_the_machine_has_more(monkeypatch) -> None:
+    monkeypatch.setattr(settings, "memory_limit", lambda: 5_000_000)
+
+    with pytest.raises(SystemExit, match="a little takes about 6 MB and 5 MB are free"):
+        measuring.require_memory(6, "a little")
 
 
 def test_a_benchmark_that_is_called_by_name_is_measured_as_make_does(monkeypatch, tmp_path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ml.settings import STORED_THREADS, SettingsError, _memory, load, serving_threads
+from flows.ml.settings import STORED_THREADS, SettingsError, load, memory_limit, serving_threads
 
 GOOD = {"TRAINYARD_LAKE_BUCKET": "lake", "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}
 
@@ -40,7 +40,7 @@ def test_a_run_may_use_what_its_container_may(tmp_path: Path, limit: str | None,
     if limit is not None:
         path.write_text(limit)
 
-    found = _memory(path)
+    found = memory_limit(path)
 
     assert (found == 1 << 30) is less
     assert found <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
