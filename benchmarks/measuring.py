@@ -1,11 +1,12 @@
 """What benchmarks share: calls of themselves, what they measure of a process, and what they need of the machine."""
 
+import importlib
 import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,14 @@ def call(benchmark: str, *arguments: str) -> str:
     threads = {"OMP_NUM_THREADS": str(THREADS), "POLARS_MAX_THREADS": str(THREADS), "OMP_WAIT_POLICY": "PASSIVE"}
     env = {**os.environ, **threads}
     return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def import_first(modules: Sequence[str], *, sklearn: bool = False) -> None:
+    """Import modules before the clock runs. XGBoost imports scikit-learn where it can, and pods do not have it."""
+    if not sklearn:
+        sys.modules["sklearn"] = None  # type: ignore[assignment]
+    for module in modules:
+        importlib.import_module(module)
 
 
 def peak_mb() -> float:

@@ -11,16 +11,14 @@ Run it as ``python -m benchmarks.retrain [--times N ...] [--runs N]`` on a machi
 """
 
 import argparse
-import importlib
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import ROOT, THREADS, Stages, call, peak_mb, require_memory
+from benchmarks.measuring import ROOT, THREADS, Stages, call, import_first, peak_mb, require_memory
 
 TRAIN, JUDGE = (ROOT / f"examples/tlc/green_tripdata_2023-{month}.parquet" for month in ("01", "02"))
 TIMES = (1, 16, 64)
@@ -153,10 +151,7 @@ IMPORTS = {"course": ("pandas", "sklearn.feature_extraction", "xgboost"), "train
 
 def measure(way: str, train: Sequence[Path]) -> dict[str, Any]:
     """Run one way once, here: seconds in all and of each stage, peaks of memory in MB, RMSE in minutes if it judges."""
-    if way != "course":
-        sys.modules["sklearn"] = None  # type: ignore[assignment]  # XGBoost imports it if it can; pods do not have it
-    for module in IMPORTS[way]:
-        importlib.import_module(module)
+    import_first(IMPORTS[way], sklearn=way == "course")
     stages = Stages()
     with tempfile.TemporaryDirectory() as scratch:
         rmse = WAYS[way](train, stages, Path(scratch))

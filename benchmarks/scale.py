@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import THREADS, Stages, call, peak_mb, require_memory
+from benchmarks.measuring import THREADS, Stages, call, import_first, peak_mb, require_memory
 
 ROWS = (1_000_000, 4_000_000, 10_000_000, 30_000_000)
 PART = 1_000_000
@@ -43,6 +43,7 @@ def prepare(folder: Path, rows: int) -> None:
 
 def measure(folder: Path, rows: int, where: str) -> dict[str, Any]:
     """Train once, here: seconds in all and of boosting alone, the process's memory before and its peak in MB."""
+    import_first(("flows.ml.boosting", "flows.ml.judging", "flows.ml.training", "flows.models.trip_duration"))
     import polars as pl
 
     from flows import models

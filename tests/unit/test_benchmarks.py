@@ -1,5 +1,8 @@
 """A benchmark that the machine has no room for says so before it begins."""
 
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks import measuring, retrain, scale
@@ -42,3 +45,12 @@ def test_a_benchmark_that_is_called_by_name_is_measured_as_make_does(monkeypatch
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
     assert measuring.call("own", "--rows", "1") == "PASSIVE ['--rows', '1']\n"
+
+
+def test_what_is_imported_before_the_clock_runs_is_without_what_pods_do_not_have() -> None:
+    program = "from benchmarks import measuring, score; measuring.import_first(score.IMPORTS); import sys; "
+    program += "print([name in sys.modules for name in ('xgboost', 'pandas', 'mlflow.pyfunc', 'sklearn.base')])"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=measuring.ROOT, capture_output=True, text=True)
+
+    assert done.stdout == "[True, True, True, False]\n", done.stderr
