@@ -95,11 +95,17 @@ def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str,
     return found
 
 
+def _rows(text: str) -> int:
+    if not text.isdecimal() or not int(text) or int(text) % PART:
+        raise argparse.ArgumentTypeError(f"{text} is no multiple of {PART:,}")
+    return int(text)
+
+
 def main() -> None:
     """Measure, print the table, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--rows", type=int, nargs="+", default=ROWS, help=f"multiples of {PART:,} (default: to 30 million)"
+        "--rows", type=_rows, nargs="+", default=ROWS, help=f"multiples of {PART:,} (default: to 30 million)"
     )
     parser.add_argument("--folder", type=Path, help="where the months are made, and kept; else they are removed")
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)

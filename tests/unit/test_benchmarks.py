@@ -54,3 +54,13 @@ def test_what_is_imported_before_the_clock_runs_is_without_what_pods_do_not_have
     done = subprocess.run([sys.executable, "-c", program], cwd=measuring.ROOT, capture_output=True, text=True)
 
     assert done.stdout == "[True, True, True, False]\n", done.stderr
+
+
+@pytest.mark.parametrize("rows", ["1500000", "500000", "0", "-1000000", "some"])
+def test_rows_that_fill_no_files_are_refused(monkeypatch, capsys, rows) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", f"--rows={rows}"])
+
+    with pytest.raises(SystemExit):
+        scale.main()
+
+    assert f"{rows} is no multiple of 1,000,000" in capsys.readouterr().err
