@@ -1,7 +1,7 @@
 """From published files to predictions of a month: Trainyard's model against the course pipeline it grew from.
 
-At 1, 16 and 64 times one month; what is larger is 2023-01 resampled a month at a time, distance and duration with
-jitter, so that no row is another's twin. Each way runs in a process of its own, imports not counted, the two in turn.
+At 1, 16 and 64 times one month; what is larger is 2023-01 resampled a month at a time, times and distance with jitter,
+so that hardly a row is another's twin. Each way runs in a process of its own, imports not counted, the two in turn.
 Stages: ``read`` leaves the rows that are trained on (Trainyard's hold each month to its contract, and write it as an
 ingest lands it), ``encode`` makes the booster's matrix of them (Trainyard's reads what was landed, fits the encodings
 and the baseline), ``boost`` is XGBoost's training alone, the floor of any way with these parameters (the course's
@@ -40,7 +40,7 @@ def prepare(folder: Path, times: int) -> list[Path]:
     for number, path in enumerate(paths):
         if not path.exists():
             random = np.random.default_rng(number)
-            months.resampled(real, real.height, random, "trip_distance", "lpep_dropoff_datetime").sink_parquet(path)
+            months.resampled(real, real.height, random, months.PUBLISHED).sink_parquet(path)
     return paths
 
 

@@ -1,6 +1,6 @@
 """A training against its rows: seconds and peak memory, beside boosting alone on the same matrix.
 
-The months are 2023-01 resampled a million rows at a time, distance and duration with jitter, as an ingest lands them.
+The months are 2023-01 resampled a million rows at a time, times and distance with jitter, as an ingest lands them.
 What is measured is what the flow's task does between the lake and the lake: read the months, encode, boost; once with
 the matrix in memory, and once with it on disk, as a run does by itself where the other would not fit. Boosting alone is
 the floor of any training with these parameters. Each runs in a process of its own, imports not counted. Run it as

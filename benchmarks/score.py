@@ -1,6 +1,6 @@
 """A month scored by a stored model: rows a second and peak memory against rows, beside what cannot be done without.
 
-The months are 2023-02 resampled, distance and duration with jitter, in a lake on SeaweedFS. ``score`` is what the
+The months are 2023-02 resampled, times and distance with jitter, in a lake on SeaweedFS. ``score`` is what the
 flow's task does: bring the month from the lake, load the model as MLflow stores it, read, encode, predict, write,
 digest, bring the predictions into the lake. Of it ``decode`` is reading the Parquet alone and ``predict`` the booster
 alone on rows that are encoded already. Each is measured in a process of its own, imports not counted; the table gives

@@ -1,11 +1,14 @@
-"""A benchmark that the machine has no room for says so before it begins."""
+"""What benchmarks measure with, and what they refuse before they begin."""
 
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
+import numpy as np
+import polars as pl
 import pytest
 
-from benchmarks import measuring, retrain, scale
+from benchmarks import measuring, months, retrain, scale
 from flows.ml import settings
 
 
@@ -64,3 +67,17 @@ def test_rows_that_fill_no_files_are_refused(monkeypatch, capsys, rows) -> None:
         scale.main()
 
     assert f"{rows} is no multiple of 1,000,000" in capsys.readouterr().err
+
+
+def test_rows_that_are_drawn_again_and_again_have_no_twins_and_durations_of_whole_seconds() -> None:
+    begin = datetime(2023, 1, 31, 23, 59, 59)
+    real = pl.DataFrame({"pickup_at": [begin], "dropoff_at": [begin + timedelta(minutes=5)], "distance": [0.0]})
+
+    drawn = months.resampled(real, 1000, np.random.default_rng(0)).collect()
+
+    duration = drawn["dropoff_at"] - drawn["pickup_at"]
+    assert drawn.schema == real.schema
+    assert not drawn.is_duplicated().any()
+    assert set(drawn["pickup_at"].dt.truncate("1s")) == {begin}
+    assert set(duration.dt.total_microseconds() % 1_000_000) == {0}
+    assert duration.is_between(timedelta(minutes=5), timedelta(minutes=6), closed="left").all()
