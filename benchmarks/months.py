@@ -23,8 +23,8 @@ def resampled(
 ) -> pl.LazyFrame:
     """So many rows drawn from real ones, with jitter: distance by up to 5 %, duration by up to a minute.
 
-    Both times are shifted by the same part of a second as well: distances of 0, which stay, would have twins. ``columns``
-    are those of pickup, drop-off and distance.
+    Both times are shifted by the same part of a second as well: rows whose distance is 0, and stays so, would have
+    twins. ``columns`` are those of pickup, drop-off and distance.
     """
     begin, end, distance = columns
     drawn = real[random.integers(0, real.height, rows)].lazy()

@@ -2,11 +2,12 @@
 
 At 1, 16 and 64 times one month; what is larger is 2023-01 resampled a month at a time, times and distance with jitter,
 so that hardly a row is another's twin. Each way runs in a process of its own, imports not counted, the two in turn.
-Stages: ``read`` leaves the rows that are trained on (Trainyard's hold each month to its contract, and write it as an
-ingest lands it), ``encode`` makes the booster's matrix of them (Trainyard's reads what was landed, fits the encodings
-and the baseline), ``boost`` is XGBoost's training alone, the floor of any way with these parameters (the course's
-judges 2023-02 after each round, to stop early), ``predict`` is all that is done with 2023-02. ``floor`` is what no way
-with Trainyard's parameters does without: the published files decoded, its ready matrix binned by XGBoost, boosted.
+Stages: ``read`` leaves the rows that are trained on (Trainyard's holds each month to its contract by the checks of an
+ingest, and writes the valid rows to a file, without quarantine or lake), ``encode`` makes the booster's matrix of them
+(Trainyard's reads these files, fits the encodings and the baseline), ``boost`` is XGBoost's training alone, the floor
+of any way with these parameters (the course's judges 2023-02 after each round, to stop early), ``predict`` is all that
+is done with 2023-02. The MB after each are the peak of the process by its end. ``floor`` is what no way with
+Trainyard's parameters does without: the published files decoded, its ready matrix binned by XGBoost, boosted.
 Run it as ``python -m benchmarks.retrain [--times N ...] [--runs N]`` on a machine that does nothing else.
 """
 
@@ -89,7 +90,7 @@ def course(train: Sequence[Path], stages: Stages, _scratch: Path) -> float:
 
 
 def trainyard(train: Sequence[Path], stages: Stages, scratch: Path) -> float:
-    """Trainyard's model, as ``ingest`` and ``retrain`` come to it and ``score`` uses it."""
+    """Trainyard's model, trained and asked as ``retrain`` and ``score`` do, on the rows that an ingest finds valid."""
     import numpy as np
     import polars as pl
 
@@ -166,9 +167,10 @@ def show(times: int, found: dict[str, list[dict[str, Any]]]) -> None:
     for way, runs in found.items():
         total, peak = (statistics.median(run[key] for run in runs) for key in ("seconds", "peak_mb"))
         parts = {stage: statistics.median(run["stages"].get(stage, 0.0) for run in runs) for stage in STAGES}
-        shown = " ".join(f"{parts[stage]:8.2f}" for stage in STAGES)
+        peaks = {stage: statistics.median(run["peaks"].get(stage, 0.0) for run in runs) for stage in STAGES}
+        shown = " ".join(f"{parts[stage]:8.2f} {peaks[stage]:6.0f}" for stage in STAGES)
         error = "" if runs[0]["rmse"] is None else f"{statistics.median(run['rmse'] for run in runs):7.3f}"
-        print(f"{times:4}x {way:10} {shown} {total:8.2f} {1 - parts['boost'] / total:10.0%} {peak:8.0f} {error}")
+        print(f"{times:4}x {way:10} {shown} {total:8.2f} {peak:6.0f} {1 - parts['boost'] / total:10.0%} {error}")
     pairs = list(zip(found["course"], found["trainyard"], strict=True))
     faster = statistics.median(a["seconds"] / b["seconds"] for a, b in pairs)
     memory = statistics.median(b["peak_mb"] / a["peak_mb"] for a, b in pairs)
@@ -187,8 +189,8 @@ def main() -> None:
         print(json.dumps(measure(given.one, given.train)))
         return
     kept: dict[int, Any] = {}
-    stages = " ".join(f"{stage:>8}" for stage in (*STAGES, "seconds"))
-    print(f"{'':16} {stages} {'not boost.':>10} {'MB':>8} {'RMSE':>7}")
+    stages = " ".join(f"{stage:>8} {'MB':>6}" for stage in (*STAGES, "seconds"))
+    print(f"{'':16} {stages} {'not boost.':>10} {'RMSE':>7}")
     most = max(given.times)
     require_memory(BASE_MB + most * MONTH_MB, f"the course pipeline at {most} months")
     with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +203,7 @@ def main() -> None:
                     found[way].append(json.loads(call("retrain", "--one", way, "--train", *map(str, train))))
             kept[times] = found
             show(times, found)
-    print(f"Seconds by stage, medians of {given.runs} runs at 1 month and one run at more, {THREADS} threads")
+    print(f"Seconds and MB: medians of {given.runs} runs at 1 month, one run at more; {THREADS} threads")
     print(json.dumps(kept))
 
 

@@ -81,3 +81,14 @@ def test_rows_that_are_drawn_again_and_again_have_no_twins_and_durations_of_whol
     assert set(drawn["pickup_at"].dt.truncate("1s")) == {begin}
     assert set(duration.dt.total_microseconds() % 1_000_000) == {0}
     assert duration.is_between(timedelta(minutes=5), timedelta(minutes=6), closed="left").all()
+
+
+def test_the_table_of_a_retrain_has_the_peak_of_memory_by_each_stage(capsys) -> None:
+    stages, peaks = dict.fromkeys(retrain.STAGES, 1.0), dict(zip(retrain.STAGES, (101, 202, 303, 404), strict=True))
+    one = {"seconds": 4.0, "peak_mb": 404, "rmse": None, "stages": stages, "peaks": peaks}
+
+    retrain.show(1, {way: [one] for way in retrain.WAYS})
+
+    assert capsys.readouterr().out.splitlines()[0].split() == (
+        ["1x", "course", "1.00", "101", "1.00", "202", "1.00", "303", "1.00", "404", "4.00", "404", "75%"]
+    )
