@@ -1,8 +1,10 @@
 """Monthly runs in a row on a local platform, some killed: what of memory, databases and open files stays flat.
 
 A platform of its own (``PLACE=soak``) is begun anew and the main job run on it; then ``monthly`` runs for its last
-month, one after the other. A share of them is killed (SIGKILL) at a random moment, and run again by the platform.
-Afterwards a reconcile says what they left. Run it as ``python -m benchmarks.soak [--runs N]``; 200 take an hour.
+month, one after the other. For one in ``TRAINS`` the month is corrected first: it is landed, a model trained and judged
+by it, and a version registered. The others find all done. A share of them is killed (SIGKILL) at a random moment of the
+time that the first of its kind took, and run again by the platform. Afterwards a reconcile says what they left. Run it
+as ``python -m benchmarks.soak [--runs N]``; 200 take more than an hour.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+import polars as pl
 import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
@@ -24,11 +27,12 @@ from ops import processes
 from ops.environment import Place, here
 
 MONTHLY = "monthly/trip-duration-local"
-ASKED = {"month": "2023-03", "source": "examples/tlc/green_tripdata_{month}.parquet"}
+MONTH = "2023-03"
+FILE = "green_tripdata_{month}.parquet"
+TRAINS = 4
+"""One run in so many trains, the first among them."""
 SHARE = 0.3
 """Of the runs that are killed."""
-LATEST = 5.0
-"""Seconds after its begin at which a run is killed at the latest; one with nothing to train takes about eight."""
 EVERY = 20
 """Runs between two lines of the table."""
 PATIENCE = 900.0
@@ -36,10 +40,17 @@ SETTLED = 20.0
 """Seconds after which a crashed run that was not taken up again stays crashed, and one that ended has left nothing."""
 
 
+def publish(place: Place, less: int) -> None:
+    """Publish the month without so many of its rows."""
+    rows = pl.read_parquet(place.root / "examples/tlc" / FILE.format(month=MONTH))
+    rows.head(rows.height - less).write_parquet(place.folder("published") / FILE.format(month=MONTH))
+
+
 def run(client: SyncPrefectClient, place: Place, kill_after: float | None) -> tuple[FlowRun, bool]:
     """A monthly run, once it has ended for good, and whether its process was killed, so many seconds after it began."""
     deployment = client.read_deployment_by_name(MONTHLY)
-    found = client.create_flow_run_from_deployment(deployment.id, parameters=ASKED)
+    source = str(place.folder("published").relative_to(place.root) / FILE)
+    found = client.create_flow_run_from_deployment(deployment.id, parameters={"month": MONTH, "source": source})
     deadline, killed = time.monotonic() + PATIENCE, False
     while time.monotonic() < deadline:
         time.sleep(0.3)
@@ -80,12 +91,17 @@ def sizes(place: Place) -> dict[str, float]:
 def soak(place: Place, runs: int, seed: int) -> Iterator[dict[str, float]]:
     """The sizes before the first run, after each ``EVERY`` and at the end, with the runs so far by their ends."""
     chance, ends = random.Random(seed), Counter[str]()  # noqa: S311 - no secret hangs on it
+    lengths: dict[bool, float] = {}
     with get_client(sync_client=True) as client:
         yield {"runs": 0, **sizes(place)}
         for number in range(1, runs + 1):
-            doomed = chance.random() < SHARE
-            found, killed = run(client, place, chance.uniform(0.5, LATEST) if doomed else None)
+            if trains := number % TRAINS == 1:
+                publish(place, number)
+            doomed = trains in lengths and chance.random() < SHARE
+            found, killed = run(client, place, chance.uniform(0, lengths[trains]) if doomed else None)
             assert found.state
+            lengths.setdefault(trains, found.total_run_time.total_seconds())
+            ends["trained"] += trains
             ends[found.state.name or ""] += 1
             ends["killed"] += killed
             if number % EVERY == 0 or number == runs:
