@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.ml import landing, ledger, predictions
 from flows.ml.errors import TrainyardError
+from flows.ml.landing import months
+from flows.ml.predictions import Predictions
 from tests.integration import calls
 from tests.integration.calls import ERRORS, Moment
-from tests.integration.home import Home
+from tests.integration.home import DATASET, MODEL, Home
 from tests.integration.warm import FILE_LIMIT, Warm
 
 WAYS = ("killed", *ERRORS)
@@ -98,6 +101,7 @@ class Trial:
                 end = calls.disturb(warm, home.env, moment, self.flow, **parameters)
                 if end and end["type"] != "COMPLETED":
                     assert set(re.findall(r"\w+", end["message"])) & named(), (str(moment), end)
+                readable(home)
                 with warm.run(self.flow, home.env, **parameters) as again:
                     ended, log = again.end(), (again.folder / "log").read_text()
                 assert ended["type"] == "COMPLETED", (str(moment), end, ended)
@@ -114,12 +118,31 @@ class Trial:
         return made
 
 
+def readable(home: Home) -> None:
+    """Assert that all is whole that a reader takes for whole, whatever a run left half-way.
+
+    Those are the months and predictions that have a manifest, by their digests, and the version in service.
+    """
+    for month in months(home.lake, DATASET):
+        landing.fetch(home.lake, landing.manifest(home.lake, DATASET, month), home.folder)
+    for key in home.lake.keys(f"predictions/{MODEL}/"):
+        if key.endswith("/manifest.json"):
+            predictions.read(home.lake, Predictions.from_json(home.lake.get(key), key), home.folder)
+    promoted = {entry.version: entry.fingerprint for entry in ledger.entries(home.lake, MODEL)}
+    champion = home.registry.champion(MODEL)
+    assert champion is None or home.registry.version(MODEL, champion).fingerprint == promoted.get(champion)
+
+
 def fill(warm: Warm, flow: str, home: Home, parameters: Mapping[str, Any]) -> int:
     """Run a flow on a disk with room for ever larger files until it is enough; how often it was not.
 
-    Each time that is said, and what is in service is what was before.
+    Each time that is said, and the months and what is in service are what they were before.
     """
-    before, times = home.outcome(), 0
+
+    def seen() -> tuple[object, ...]:
+        return home.outcome(), [landing.manifest(home.lake, DATASET, month) for month in months(home.lake, DATASET)]
+
+    before, times = seen(), 0
     while True:
         with warm.run(flow, {**home.env, FILE_LIMIT: str(SMALLEST << times)}, **parameters) as run:
             end = run.end()
@@ -127,5 +150,6 @@ def fill(warm: Warm, flow: str, home: Home, parameters: Mapping[str, Any]) -> in
             return times
         assert (end["type"], end["name"]) == ("FAILED", "Failed"), end
         assert re.search("exception: NoRoom: .* has no room for the files of this task", end["message"]), end
-        assert home.outcome() == before, end
+        assert seen() == before, end
+        readable(home)
         times += 1

@@ -39,33 +39,44 @@ def landed(platform: Mapping[str, str], folder: Path) -> Iterator[tuple[Home, Ma
         yield own, {"model": MODEL}
 
 
+def ingested(own: Home) -> None:
+    """The month is there, whole and once."""
+    assert landing.months(own.lake, DATASET) == [MONTHS[0]]
+    manifest = landing.manifest(own.lake, DATASET, MONTHS[0])
+    landing.fetch(own.lake, manifest, own.folder)  # held to its digest
+    names = sorted(key.rpartition("/")[2] for key in own.objects())
+    assert names == ["data.parquet", "manifest.json", "manifest.json", "rows.parquet"]
+    assert own.lake.uploads() == []
+
+
+def trained(own: Home) -> None:
+    """One version, on which ledger and alias agree, and that predicts."""
+    assert own.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
+    stored.try_out(own.registry, own.registry.version(MODEL, 1), own.folder)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_an_ingest_leaves_the_whole_month_or_none(platform, tmp_path_factory, warm, table, way) -> None:
-    def survived(own: Home) -> None:
-        assert landing.months(own.lake, DATASET) == [MONTHS[0]]
-        manifest = landing.manifest(own.lake, DATASET, MONTHS[0])
-        landing.fetch(own.lake, manifest, own.folder)  # held to its digest
-        names = sorted(key.rpartition("/")[2] for key in own.objects())
-        assert names == ["data.parquet", "manifest.json", "manifest.json", "rows.parquet"]
-        assert own.lake.uploads() == []
-
-    Trial("ingest", lambda: published(platform, tmp_path_factory.mktemp("home")), survived).endure(way, warm, table)
+    Trial("ingest", lambda: published(platform, tmp_path_factory.mktemp("home")), ingested).endure(way, warm, table)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_retrain_leaves_one_version_that_ledger_and_alias_agree_on(
     platform, tmp_path_factory, warm, table, way
 ) -> None:
-    def survived(own: Home) -> None:
-        assert own.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
-        stored.try_out(own.registry, own.registry.version(MODEL, 1), own.folder)
-
-    Trial("retrain", lambda: landed(platform, tmp_path_factory.mktemp("home")), survived, trains=True).endure(
+    Trial("retrain", lambda: landed(platform, tmp_path_factory.mktemp("home")), trained, trains=True).endure(
         way, warm, table
     )
 
 
-@pytest.mark.parametrize(("flow", "home"), [("ingest", published), ("retrain", landed)])
-def test_a_disk_that_is_full_sooner_or_later_is_said_and_costs_nothing(platform, tmp_path, warm, flow, home) -> None:
+@pytest.mark.parametrize(
+    ("flow", "home", "survived"),
+    [("ingest", published, ingested), ("retrain", landed, trained)],
+    ids=["ingest", "retrain"],
+)
+def test_a_disk_that_is_full_sooner_or_later_is_said_and_costs_nothing(
+    platform, tmp_path, warm, flow, home, survived
+) -> None:
     with home(platform, tmp_path) as (own, parameters):
         assert fill(warm, flow, own, parameters) > 1
+        survived(own)
