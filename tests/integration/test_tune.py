@@ -3,6 +3,7 @@
 import urllib.request
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from mlflow import MlflowClient
 
@@ -32,25 +33,32 @@ def runs() -> list:
     return MlflowClient().search_runs([experiment.experiment_id]) if experiment else []
 
 
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The months of which a file was fetched."""
+    found: set[str] = set()
+    download = Lake.download
+
+    def noted(lake: Lake, key: str, *rest, **named) -> None:
+        found.add(key.split("/")[2])
+        download(lake, key, *rest, **named)
+
+    monkeypatch.setattr(Lake, "download", noted)
+    return found
+
+
 def test_a_search_before_an_earlier_month_sees_neither_it_nor_a_later_one(
-    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
+    searched: Home, fetched: set[str], monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     assert search(monkeypatch, "--trials", "1", "--until", "2023-02") == 0
 
+    assert fetched == {"2023-01"}
     assert f"{MODEL} on 2023-01 to 2023-01, 3 folds" in capsys.readouterr().err
 
 
 def test_a_search_is_on_the_training_months_alone_and_goes_on_where_it_stopped(
-    searched: Home, monkeypatch: pytest.MonkeyPatch, capsys
+    searched: Home, fetched: set[str], tmp_path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    fetched: list[str] = []
-    download = Lake.download
-
-    def noted(lake: Lake, key: str, *rest, **named) -> None:
-        fetched.append(key)
-        download(lake, key, *rest, **named)
-
-    monkeypatch.setattr(Lake, "download", noted)
     before = searched.objects()
 
     first = search(monkeypatch, "--trials", "2")
@@ -59,7 +67,7 @@ def test_a_search_is_on_the_training_months_alone_and_goes_on_where_it_stopped(
     more = capsys.readouterr()
 
     assert (first, again) == (0, 0)
-    assert sorted({key.split("/")[2] for key in fetched}) == ["2023-01", "2023-02"]
+    assert fetched == {"2023-01", "2023-02"}
     assert searched.objects() == before
     assert f"{MODEL} on 2023-01 to 2023-02, 3 folds; 0 of 2 trials are there" in said.err
     assert "2 of 3 trials are there" in more.err
@@ -70,7 +78,13 @@ def test_a_search_is_on_the_training_months_alone_and_goes_on_where_it_stopped(
     newest = runs()[0]
     assert url.endswith(newest.info.run_id)
     assert (newest.info.status, newest.info.run_name) == ("FINISHED", "3 trials")
-    assert newest.data.metrics["error"] <= newest.data.metrics["error_now"]
+    trials = pl.read_csv(MlflowClient().download_artifacts(newest.info.run_id, "trials.csv", str(tmp_path)))
+    as_it_is, best = trials.row(0, named=True), trials.sort("value").row(0, named=True)
+    assert trials.height == 3
+    assert as_it_is["params_max_depth"] == models.load(MODEL).parameters["max_depth"]
+    assert newest.data.metrics["error_now"] == pytest.approx(as_it_is["value"])
+    assert newest.data.metrics["error"] == pytest.approx(best["value"])
+    assert int(newest.data.params["max_depth"]) == best["params_max_depth"]
     assert {file.path for file in MlflowClient().list_artifacts(newest.info.run_id)} == {"search.png", "trials.csv"}
 
 
