@@ -308,6 +308,24 @@ def test_a_pool_of_another_type_is_refused(client, apply) -> None:
     assert "the work pool kubernetes is there and of type process, not kubernetes: delete it" in said
 
 
+@pytest.mark.parametrize(("namespace", "release"), [("others", "trainyard"), ("trainyard", "others")])
+def test_a_pool_of_another_installation_is_refused_and_left_as_it_is(client, apply, namespace, release) -> None:
+    theirs = {**WANTED["pool"], "base_job_template": template_of(namespace, release)}
+    apply(pool=theirs, smoke=None)
+
+    said = refused(apply, pool={**WANTED["pool"], "base_job_template": template_of("trainyard", "trainyard")})
+
+    assert f"is that of namespace {namespace}, release {release}, not of namespace trainyard, release trainyard" in said
+    assert client.read_work_pool("kubernetes").base_job_template == theirs["base_job_template"]
+
+
+def template_of(namespace: str, release: str) -> dict[str, Any]:
+    """The base job template of an installation."""
+    manifest = {"metadata": {"labels": {"app.kubernetes.io/instance": release}}}
+    job = {"image": "{{ image }}", "namespace": namespace, "job_manifest": manifest}
+    return {**TEMPLATE, "job_configuration": job}
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [

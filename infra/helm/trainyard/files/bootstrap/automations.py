@@ -30,7 +30,10 @@ NOT_STARTED = {
 
 
 def wanted(silence_seconds: int, pending_seconds: int, pool_type: str) -> tuple[AutomationCore, ...]:
-    """All of them, with their sentences for a type of work pool."""
+    """All of them, with their sentences for a type of work pool.
+
+    They look at every run of the server: neither subflows nor the reports of a run (``heartbeat``) name a work pool.
+    """
     silence, pending = timedelta(seconds=silence_seconds), timedelta(seconds=pending_seconds)
     return (
         _ending(

@@ -138,17 +138,16 @@ def eventually(check: Callable[[], str], deadline: float) -> None:
 
 
 def apply_pool(client: SyncPrefectClient, wanted: Pool) -> None:
-    """Make the work pool, or bring it to what is wanted. One that an operator paused stays paused."""
+    """Make the work pool, or bring it to what is wanted. One that an operator paused stays paused.
+
+    Raises ``BootstrapError`` where the pool is of another type or of another installation.
+    """
     template = wanted.base_job_template or own_template(wanted.type)
     wish = {"base_job_template": template, "concurrency_limit": wanted.concurrency}
     try:
         client.create_work_pool(WorkPoolCreate(name=wanted.name, type=wanted.type, **wish))
     except ObjectAlreadyExists:
-        if (found := client.read_work_pool(wanted.name)).type != wanted.type:
-            raise checks.BootstrapError(
-                f"the work pool {wanted.name} is there and of type {found.type}, not {wanted.type}: delete it in the"
-                " Prefect UI, with its deployments, and run this again."
-            ) from None
+        checks.pool_is_ours(client.read_work_pool(wanted.name), wanted.type, template)
         client.update_work_pool(wanted.name, WorkPoolUpdate(**wish))
     say(f"work pool {wanted.name}: {wanted.concurrency} runs at once")
 

@@ -10,6 +10,7 @@ import prefect
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 from packaging.version import Version
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import WorkPool
 
 JOB = "BOOTSTRAP_JOB"
 """The variable of the environment with the name of the release's bootstrap Job, one of its own for each revision."""
@@ -60,6 +61,28 @@ def prefect_answers(client: SyncPrefectClient) -> str:
             f"what answers at {client.api_url} is not Prefect's API: correct prefect.externalApiUrl (it ends in /api)."
         ) from error
     return f"Prefect {found} answers"
+
+
+def pool_is_ours(found: WorkPool, pool_type: str, template: dict[str, Any]) -> None:
+    """Raises ``BootstrapError`` where a pool that is there is of another type, or makes another installation's Jobs."""
+    if found.type != pool_type:
+        raise BootstrapError(
+            f"the work pool {found.name} is there and of type {found.type}, not {pool_type}: delete it in the"
+            " Prefect UI, with its deployments, and run this again."
+        )
+    if (theirs := _installation(found.base_job_template)) != (ours := _installation(template)):
+        raise BootstrapError(
+            f"the work pool {found.name} is there and is that of {theirs}, not of {ours}: this Prefect is used by"
+            " others. Give Trainyard a Prefect of its own; or delete the pool in the Prefect UI, with its deployments."
+        )
+
+
+def _installation(template: dict[str, Any]) -> str:
+    """The namespace and the release whose Jobs a base job template makes."""
+    job = template.get("job_configuration", {})
+    labels = job.get("job_manifest", {}).get("metadata", {}).get("labels")
+    release = labels.get("app.kubernetes.io/instance") if isinstance(labels, dict) else None
+    return f"namespace {job.get('namespace', 'unnamed')}, release {release or 'unnamed'}"
 
 
 def mlflow_answers(url: str) -> str:
