@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.exceptions import InvalidNameError, ObjectAlreadyExists, ObjectNotFound
 
 from ops import chart
 from ops.s3_servers import Server
@@ -423,6 +425,51 @@ def test_the_job_ends_badly_with_one_sentence_that_holds_no_secret(client, clust
     assert ended.stderr.startswith("trainyard: Prefect at http://127.0.0.1:")
     assert len(ended.stderr.splitlines()) == 1
     assert "a-wrong-password" not in ended.stdout + ended.stderr
+
+
+REQUEST = httpx.Request("POST", "http://prefect:4200/api/work_pools/")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            ObjectNotFound(httpx.HTTPStatusError("", request=REQUEST, response=httpx.Response(404, text="no pool"))),
+            "Prefect answers 404 to /api/work_pools/: no pool. Another may be changing it: run this again.",
+        ),
+        (
+            ObjectAlreadyExists(httpx.HTTPStatusError("", request=REQUEST, response=httpx.Response(409, text="a"))),
+            "Prefect answers 409 to /api/work_pools/: a. Another may be changing it: run this again.",
+        ),
+        (
+            httpx.HTTPStatusError("", request=REQUEST, response=httpx.Response(422, text="too long")),
+            "Prefect answers 422 to /api/work_pools/: too long. Correct the values.",
+        ),
+        (
+            httpx.ConnectError("refused"),
+            "Prefect stopped answering (ConnectError: refused): see its pod and its log; run this again.",
+        ),
+        (
+            InvalidNameError("a/b"),
+            "Prefect's client refuses what is applied (InvalidNameError: a/b). Correct the values.",
+        ),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_whatever_prefect_or_its_client_refuses_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, error: Exception, sentence: str
+) -> None:
+    monkeypatch.syspath_prepend(str(FILES))
+    import bootstrap
+
+    def refuse(_: object) -> None:
+        raise error
+
+    (tmp_path / "configuration.yaml").write_text(yaml.safe_dump(WANTED))
+    monkeypatch.setattr(bootstrap, "apply", refuse)
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", str(tmp_path / "configuration.yaml")])
+
+    assert (bootstrap.main(), capsys.readouterr().err) == (1, f"trainyard: {sentence}\n")
 
 
 def helm_test(env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -27,7 +27,7 @@ from prefect.client.schemas.actions import (
     WorkPoolCreate,
     WorkPoolUpdate,
 )
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, PrefectException
 from prefect_aws import S3Bucket
 from pydantic import BaseModel, ConfigDict
 
@@ -91,17 +91,21 @@ def main() -> int:
         apply(Configuration(**yaml.safe_load(Path(sys.argv[1]).read_text())))
     except checks.BootstrapError as error:
         return checks.fail(str(error))
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, PrefectException) as error:
         return checks.fail(unapplied(error))
     return 0
 
 
-def unapplied(error: httpx.HTTPError) -> str:
+def unapplied(error: httpx.HTTPError | PrefectException) -> str:
     """The sentence for what Prefect refused, or did not answer, while it was being applied."""
-    if not isinstance(error, httpx.HTTPStatusError):
+    cause = getattr(error, "http_exc", error)  # the client gives a conflict, or what is not there, a name of its own
+    if isinstance(cause, httpx.HTTPStatusError):
+        asked, said = cause.request.url.path, cause.response.text[:500]
+        remedy = "Correct the values." if cause is error else "Another may be changing it: run this again."
+        return f"Prefect answers {cause.response.status_code} to {asked}: {said}. {remedy}"
+    if isinstance(error, httpx.HTTPError):
         return f"Prefect stopped answering ({type(error).__name__}: {error}): see its pod and its log; run this again."
-    asked = error.request.url.path
-    return f"Prefect answers {error.response.status_code} to {asked}: {error.response.text[:500]}. Correct the values."
+    return f"Prefect's client refuses what is applied ({type(error).__name__}: {error}). Correct the values."
 
 
 def apply(wanted: Configuration) -> None:
