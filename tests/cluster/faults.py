@@ -188,7 +188,9 @@ class Lab:
         try:
             yield
         finally:
-            self.platform.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
+            self.platform.kubectl(
+                "delete", "pod", pod, "--grace-period=0", "--force", "--wait=false", "--ignore-not-found"
+            )
             with suppress(subprocess.CalledProcessError, CommandFailed):  # they are gone
                 self._tasks("resume", pod)
 

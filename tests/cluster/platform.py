@@ -187,6 +187,13 @@ class Platform:
             assert time.monotonic() < deadline, f"after {seconds:.0f} s: {[pod['status'] for pod in pods]}"
             time.sleep(POLL)
 
+    def await_no_job(self, run: FlowRun, seconds: float) -> None:
+        """Return once the Job of a run is gone; fails after ``seconds``, with how it is."""
+        deadline = time.monotonic() + seconds
+        while found := self.get("jobs", f"--selector=prefect.io/flow-run-id={run.id}"):
+            assert time.monotonic() < deadline, f"after {seconds:.0f} s: {found[0]['status']}"
+            time.sleep(POLL)
+
 
 def keep_evidence(place: Cluster, folder: Path) -> None:
     """Logs, events and descriptions of everything on the cluster, for whoever looks into a failure."""

@@ -18,7 +18,7 @@ and the time that a busy machine takes."""
 GONE = 90.0 + START
 """Seconds within which a run ends whose processes were killed, on a busy machine, run again by itself meanwhile."""
 CANCELLED = 300.0
-"""Seconds within which a cancelled run ends that does not end itself: an automation does after 90, and a busy machine
+"""Seconds within which a cancelled run ends that does not end itself: Prefect ends it after 60, and a busy machine
 takes its time."""
 MOST = 10
 """How often a run may be started: five times, since that ends it; and where it crashed meanwhile as often once more."""

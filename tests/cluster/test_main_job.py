@@ -192,7 +192,7 @@ def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
     took = time.monotonic() - since
 
     assert name(ended) == "Cancelled"
-    await_no_job(cluster, slow_run, CANCELLED)
+    cluster.await_no_job(slow_run, CANCELLED)
     assert threads == "2"
     assert cluster.registry().champion(MODEL) == versions[-1].number
     assert cluster.registry().versions(MODEL) == versions
@@ -276,11 +276,3 @@ def await_runs(cluster: Platform, deployment: Any, count: int, seconds: float = 
         assert time.monotonic() < deadline, f"{len(found)} runs after {seconds:.0f} s"
         time.sleep(POLL)
     return found[:count]
-
-
-def await_no_job(cluster: Platform, run: FlowRun, seconds: float) -> None:
-    """Return once the Job of a run is gone."""
-    deadline = time.monotonic() + seconds
-    while found := cluster.get("jobs", f"--selector=prefect.io/flow-run-id={run.id}"):
-        assert time.monotonic() < deadline, found[0]["status"]
-        time.sleep(POLL)

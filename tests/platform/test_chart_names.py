@@ -10,7 +10,10 @@ from unittest import mock
 import pytest
 import yaml
 from mlflow.server.security_utils import should_block_cors_request
+from prefect.client.schemas.worker_channel import CANCELLING_TIMEOUT_TEARDOWN
 from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import Settings
+from prefect_kubernetes.worker import KubernetesWorker
 
 from flows import resources
 from flows.ml import settings
@@ -122,6 +125,24 @@ def test_the_servers_of_the_cluster_are_set_as_those_of_a_laptop(tmp_path: Path)
     for name in ("prefect", "mlflow"):
         (server,) = chart.case("laptop").one("Deployment", f"-{name}")["spec"]["template"]["spec"]["containers"]
         assert {each["name"]: each.get("value") for each in server["env"]}.items() >= laptop[name].items()
+
+
+def test_prefect_ends_a_run_that_hangs_in_cancelling_with_its_job_before_an_automation_ends_it_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "infra/helm/trainyard/files/bootstrap"))
+    import automations
+
+    (server,) = chart.case("default").one("Deployment", "-prefect")["spec"]["template"]["spec"]["containers"]
+    given = {each["name"]: each["value"] for each in server["env"] if "value" in each}
+    with mock.patch.dict(os.environ, given, clear=True):
+        services = Settings().server.services
+    rights = chart.case("default").one("Role", "-worker")["rules"]
+
+    assert services.cancellation_cleanup.enabled
+    assert services.cancellation_cleanup.cancelling_timeout_seconds < automations.CANCELLING.total_seconds()
+    assert KubernetesWorker(work_pool_name=POOL).handled_cleanup_kinds == (CANCELLING_TIMEOUT_TEARDOWN,)
+    assert any("jobs" in rule["resources"] and "delete" in rule["verbs"] for rule in rights)
 
 
 def test_the_guard_on_deadlines_knows_the_longest_flow() -> None:

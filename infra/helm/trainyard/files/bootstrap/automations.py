@@ -10,7 +10,10 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 from prefect.exceptions import ObjectNotFound
 
 CANCELLING = timedelta(seconds=90)
-"""How long a run that is being cancelled may take to end; its own process needs some seconds."""
+"""How long a run that is being cancelled may take to end; its own process needs some seconds.
+
+The chart's Prefect ends it sooner, and has the worker delete its Job: this is for a Prefect that is set otherwise.
+"""
 
 UNSTARTED = {"prefect.flow-run.Pending", "prefect.flow-run.InfrastructurePending"}
 ENDED = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelled")}
