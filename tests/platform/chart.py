@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -169,3 +170,10 @@ def notes(values: Mapping[str, Any], profile: str = "default", *options: str) ->
         shown = ("--show-only", "templates/shown.yaml", "--namespace", NAMESPACE)
         printed = template(values, profile, *shown, *options, folder=copy)
     return str(yaml.safe_load(printed)["notes"])
+
+
+def quantity(text: str) -> float:
+    """A quantity of Kubernetes, in processors or bytes."""
+    found = re.fullmatch(r"([0-9.]+)(m|Mi|Gi|)", text)
+    assert found, text
+    return float(found[1]) * {"m": 1e-3, "Mi": 2.0**20, "Gi": 2.0**30, "": 1.0}[found[2]]

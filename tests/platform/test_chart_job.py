@@ -1,5 +1,6 @@
 """The Job of a flow run: what the worker makes of the chart's template and of the deployments in ``prefect.yaml``."""
 
+import functools
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 from ops.lint import prefect_yaml
 from ops.lint.prefect_yaml import Entry
 from tests.platform import chart, flow_run_job
-from tests.platform.chart import IMAGES, ROOT, Object, every_case, requires_helm
+from tests.platform.chart import IMAGES, ROOT, Object, Objects, every_case, quantity, requires_helm
 from tests.platform.flow_run_job import AUTH_STRING, COMMIT, EVERY_VARIABLE, PAIR
 
 pytestmark = requires_helm
@@ -129,6 +130,32 @@ def test_a_jobs_deadline_is_longer_than_its_flows_timeout(name: str) -> None:
 
     assert flow.timeout_seconds is not None
     assert deadline >= flow.timeout_seconds + 300
+
+
+@every_deployment
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        {"cpuRequest": "2", "cpuLimit": "4"},
+        {"cpuRequest": 1.5, "cpuLimit": 2},
+        {"cpuRequest": "100m", "cpuLimit": "500m"},
+    ],
+    ids=["raised", "as numbers", "lowered"],
+)
+def test_whatever_the_values_give_runs_no_deployment_asks_for_more_than_it_may_use(
+    name: str, jobs: dict[str, Any]
+) -> None:
+    job = flow_run_job.job(with_jobs(**jobs), variables(DEPLOYMENTS[name]))
+
+    own = flow_run_job.container(job)["resources"]
+    for kind, most in own["limits"].items():
+        assert quantity(own["requests"][kind]) <= quantity(most)
+
+
+@functools.cache
+def with_jobs(**jobs: Any) -> Objects:
+    """The chart with these values of ``jobs``."""
+    return chart.render({"jobs": jobs})
 
 
 @every_deployment

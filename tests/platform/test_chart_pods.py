@@ -1,14 +1,13 @@
 """Every pod of the chart, and of the flow runs it starts, is one that a restricted namespace takes."""
 
 import copy
-import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.platform import chart, flow_run_job, pod_security
-from tests.platform.chart import Object, every_case, requires_helm
+from tests.platform.chart import Object, every_case, quantity, requires_helm
 
 pytestmark = requires_helm
 
@@ -92,13 +91,6 @@ def test_a_laptops_cluster_of_two_cores_and_four_gibibytes_has_room_for_the_plat
     assert len(asked) == 6
     assert wanted["cpu"] <= 2
     assert wanted["memory"] <= quantity("4Gi")
-
-
-def quantity(text: str) -> float:
-    """A quantity of Kubernetes, in processors or bytes."""
-    found = re.fullmatch(r"([0-9.]+)(m|Mi|Gi|)", text)
-    assert found, text
-    return float(found[1]) * {"m": 1e-3, "Mi": 2.0**20, "Gi": 2.0**30, "": 1.0}[found[2]]
 
 
 def edited(change: Callable[[Any, Any], object]) -> Object:
