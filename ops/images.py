@@ -33,6 +33,9 @@ LOCKS = {
 """The images, which are targets of the Dockerfile, and the packages that each installs."""
 TAG_LENGTH = 12
 REGISTRY = "trainyard"
+"""What the references begin with of images that stay on this machine: they are of its own architecture."""
+PUSHED = "linux/amd64"
+"""The architecture of images for a registry, whichever machine builds them: there a tag stands for one image."""
 
 _ADDRESS = re.compile(r"(?:https?://|ssh://|(?=[^/]+@))(?:[^@/]*@)?([^/:]+)(?::\d+)?[/:](.+?)(?:\.git)?/?")
 
@@ -105,6 +108,7 @@ def _build(docker: str, root: Path, image: Image) -> None:
         line.split("=", 1) for line in inputs["base.lock"].decode().splitlines() if not line.startswith("#")
     )
     command = [docker, "build", "--progress", "plain", "--target", image.name, "--tag", image.reference]
+    command += [] if image.reference.startswith(f"{REGISTRY}/") else ["--platform", PUSHED]
     command += [word for name, value in settings.items() for word in ("--build-arg", f"{name}={value}")]
     command += [word for name, value in _labels(root).items() for word in ("--label", f"{name}={value}")]
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import os
 import re
 import shutil
@@ -237,6 +238,18 @@ def test_a_build_is_told_target_base_and_labels(checkout: Path, docker: Docker) 
     assert "org.opencontainers.image.version=0.1.0" in words
     assert "org.opencontainers.image.revision=unknown" in words
     assert not any("token" in word for word in words)
+
+
+@pytest.mark.parametrize(
+    ("registry", "platform"), [("registry.example.com/trainyard", ["linux/amd64"]), (images.REGISTRY, [])]
+)
+def test_what_goes_to_a_registry_is_of_one_architecture_and_what_stays_here_of_this_machines(
+    checkout: Path, docker: Docker, registry: str, platform: list[str]
+) -> None:
+    images.build(checkout, images.images(checkout, registry)[:1], lambda line: None)
+
+    words = docker.calls.read_text().splitlines()
+    assert [after for word, after in itertools.pairwise(words) if word == "--platform"] == platform
 
 
 def patched() -> str:
