@@ -96,12 +96,20 @@ def require(cluster: Cluster) -> None:
 
 
 def create(cluster: Cluster, root: Path, image: str | None) -> None:
-    """Make the cluster, from ``infra/kind/cluster.yaml`` and, where given, another node image than kind's own."""
+    """Make the cluster, from ``infra/kind/cluster.yaml`` and, where given, another node image than kind's own.
+
+    Where that fails or is interrupted nothing of it stays: kind takes a node that is half made for a cluster.
+    """
     cluster.state.mkdir(parents=True, exist_ok=True)
     config = Template((root / "infra/kind/cluster.yaml").read_text()).substitute(asdict(free()))
     other = ("--image", image) if image else ()
     where = ("--name", cluster.name, "--kubeconfig", str(cluster.kubeconfig))
-    run(["kind", "create", "cluster", *where, "--config", "-", *other], env=cluster.env(), stdin=config)
+    try:
+        run(["kind", "create", "cluster", *where, "--config", "-", *other], env=cluster.env(), stdin=config)
+    except BaseException:
+        with contextlib.suppress(CommandFailed):  # what stopped it is told, not that this failed as well
+            delete(cluster)
+        raise
 
 
 def revive(cluster: Cluster) -> None:

@@ -51,6 +51,28 @@ def test_what_would_lead_kubectl_or_helm_to_another_cluster_is_dropped(tmp_path:
     assert all(str(tmp_path) in found[name] for name in found if name.startswith(("KUBE", "HELM_")))
 
 
+@pytest.mark.parametrize(
+    "stopped", [KeyboardInterrupt(), tools.CommandFailed("no space left")], ids=["ctrl-c", "failed"]
+)
+def test_of_a_cluster_whose_making_was_stopped_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: BaseException
+) -> None:
+    calls: list[list[str]] = []
+
+    def run(argv: list[str], **_: object) -> str:
+        calls.append(argv[1:3])
+        if argv[1] == "create":
+            raise stopped
+        return "one\n"
+
+    monkeypatch.setattr(cluster, "run", run)
+
+    with pytest.raises(type(stopped)):
+        cluster.create(Cluster("one", tmp_path / "kind"), ROOT, None)
+
+    assert calls == [["create", "cluster"], ["get", "clusters"], ["delete", "cluster"]]
+
+
 def test_a_second_command_that_would_change_the_cluster_is_refused(tmp_path: Path) -> None:
     place = Cluster("one", tmp_path / "kind")
 
