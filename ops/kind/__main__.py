@@ -34,7 +34,7 @@ def _up(console: Console, place: Cluster) -> int:
 
 
 def _deploy(console: Console, place: Cluster) -> int:
-    with steps.shown(console) as step, step("Deploying"):
+    with cluster.exclusive(place), steps.shown(console) as step, step("Deploying"):
         text = deploy(place, ROOT)
     console.print(text)
     return 0
@@ -42,7 +42,7 @@ def _deploy(console: Console, place: Cluster) -> int:
 
 def _demo(console: Console, place: Cluster) -> int:
     cluster.require(place)
-    with steps.shown(console) as step:
+    with cluster.exclusive(place), steps.shown(console) as step:
         found = demonstration.demo(place, ROOT, step)
     status = demonstration.run(place, ROOT, found)
     if status == 0:
@@ -53,7 +53,7 @@ def _demo(console: Console, place: Cluster) -> int:
 def _down(console: Console, place: Cluster) -> int:
     with cluster.exclusive(place), steps.shown(console) as step, step(f"Removing the cluster {place.name}"):
         there = cluster.delete(place)
-    shutil.rmtree(place.state, ignore_errors=True)
+        shutil.rmtree(place.state, ignore_errors=True)
     console.print("The cluster and all that was on it is gone" if there else "There was no cluster here")
     return 0
 

@@ -77,7 +77,7 @@ def of(root: Path, name: str | None = None, state: Path | None = None) -> Cluste
 def exclusive(cluster: Cluster) -> Iterator[None]:
     """Held by the one command that changes the cluster; raises ``KindError`` while another holds it."""
     cluster.state.mkdir(parents=True, exist_ok=True)
-    refusal = KindError("another make kind-up, kind-deploy or kind-down is at work here: wait for it.")
+    refusal = KindError("another make kind-up, kind-deploy, kind-demo or kind-down is at work here: wait for it.")
     with alone(cluster.state.with_suffix(".lock"), refusal):
         yield
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from ops.kind import __main__ as kind
 from ops.kind import access, cluster, diagnosis, images, steps, tools
 from ops.kind.cluster import NODE_PORTS, Cluster, Ports
 from tests.unit import stand_ins
@@ -78,6 +79,36 @@ def test_a_second_command_that_would_change_the_cluster_is_refused(tmp_path: Pat
 
     with cluster.exclusive(place), pytest.raises(tools.KindError, match="is at work here"), cluster.exclusive(place):
         pass
+
+
+@pytest.mark.parametrize("verb", ["deploy", "demo", "down"])
+def test_every_verb_that_changes_the_cluster_is_refused_while_another_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    place = Cluster("one", tmp_path / "kind")
+    monkeypatch.setattr(cluster, "run", lambda argv, **_: pytest.fail(str(argv)))
+    monkeypatch.setattr(cluster, "require", lambda place: None)
+
+    with cluster.exclusive(place), pytest.raises(tools.KindError, match="is at work here"):
+        kind.VERBS[verb][0](Console(file=io.StringIO()), place)
+
+
+def test_the_folder_of_a_removed_cluster_is_gone_before_another_command_may_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, removed = Cluster("one", tmp_path / "kind"), []
+
+    def remove(folder: Path, **_: object) -> None:
+        with pytest.raises(tools.KindError), cluster.exclusive(place):
+            pass
+        removed.append(folder)
+
+    monkeypatch.setattr(cluster, "run", lambda argv, **_: "")
+    monkeypatch.setattr(kind.shutil, "rmtree", remove)
+
+    kind.VERBS["down"][0](Console(file=io.StringIO()), place)
+
+    assert removed == [place.state]
 
 
 def test_the_ports_of_this_machine_are_read_off_the_node() -> None:
