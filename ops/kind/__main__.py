@@ -4,6 +4,7 @@ import argparse
 import shlex
 import shutil
 import sys
+import time
 
 from rich.console import Console
 
@@ -26,8 +27,10 @@ Next:
 
 
 def _up(console: Console, place: Cluster) -> int:
+    began = time.monotonic()
     with steps.shown(console) as step:
         found = up(place, ROOT, step, console.print)
+    console.print(f"The platform is up, after {time.monotonic() - began:.0f} s")
     _show(console, place, found)
     console.print(NEXT, end="")
     return 0

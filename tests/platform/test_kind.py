@@ -329,6 +329,18 @@ def test_a_step_that_failed_is_not_told_as_done() -> None:
     assert out.getvalue() == "Loading ...\n"
 
 
+def test_the_seconds_of_a_whole_kind_up_are_told_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: access.Access
+) -> None:
+    out, seconds = io.StringIO(), iter([100.0, 163.2])
+    monkeypatch.setattr(kind, "up", lambda *_: found)
+    monkeypatch.setattr(kind.time, "monotonic", lambda: next(seconds, 200.0))
+
+    kind.VERBS["up"][0](Console(file=out), Cluster("one", tmp_path))
+
+    assert out.getvalue().splitlines()[0] == "The platform is up, after 63 s"
+
+
 @pytest.mark.parametrize("verb", ["up", "deploy", "demo", "status", "env", "down"])
 def test_every_verb_has_its_make_target(verb: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
