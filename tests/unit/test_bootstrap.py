@@ -2,12 +2,13 @@
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir", "rm", "grep", "awk", "env", "ln", "touch")
+TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir", "rm", "grep", "awk", "env", "ln", "touch", "sleep", "readlink")
 FAKE_UV = 'echo "uv $*" >>"$CALLS"; [ "$1" = venv ] && mkdir -p "${@: -1}/bin" && ln -s "$GOOD" "${@: -1}/bin/python"'
 FAILING_UV = FAKE_UV + '; [ "$1" = pip ] && echo "no such host" >&2 && exit 1; exit 0'
 
@@ -165,6 +166,43 @@ def test_the_widest_lock_serves_the_demo_too_but_not_the_other_way_round(machine
     assert after_ops == ""
     synced = [line.split()[-1] for line in machine.calls.read_text().splitlines() if line.startswith("uv pip sync")]
     assert synced == ["ops/requirements.txt", "tests/requirements.txt"]
+
+
+def test_of_two_at_once_one_installs_and_the_other_waits_for_it(machine: Machine) -> None:
+    machine.python("python3", "3.13")
+    machine.program("uv", f"sleep 0.5; {FAKE_UV}; exit 0")
+
+    with ThreadPoolExecutor(2) as both:
+        ended = list(both.map(lambda _: machine.run(), range(2)))
+
+    assert [done.returncode for done in ended] == [0, 0], [done.stderr for done in ended]
+    assert machine.calls.read_text().count("uv pip sync") == 1
+    assert sum("Waiting for process" in done.stderr for done in ended) == 1
+    assert not (machine.root / ".trainyard" / "installing").is_symlink()
+
+
+def test_the_turn_of_one_that_was_killed_is_taken_over(machine: Machine) -> None:
+    machine.python("python3", "3.13")
+    machine.program("uv", FAKE_UV + "; exit 0")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    turn = machine.root / ".trainyard" / "installing"
+    turn.parent.mkdir()
+    turn.symlink_to(str(gone.pid))
+
+    assert machine.run().returncode == 0
+
+
+def test_a_lock_that_changes_while_it_is_installed_is_installed_the_next_time(machine: Machine) -> None:
+    machine.python("python3", "3.13")
+    change = f'echo "package==2.0" >"{machine.root}/ops/requirements.txt"'
+    machine.program("uv", f"{FAKE_UV}; {change}; exit 0")
+
+    machine.run()
+    machine.calls.write_text("")
+    machine.run()
+
+    assert "uv pip sync" in machine.calls.read_text()
 
 
 def test_an_install_that_failed_is_told_and_tried_again(machine: Machine) -> None:
