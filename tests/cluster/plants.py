@@ -19,6 +19,7 @@ IN_PREFECT = {
     "Prefect's artifacts",
     "Prefect's automations",
     "Prefect's block_documents",
+    "Prefect's concurrency_limits",
     "Prefect's deployments",
     "Prefect's events",
     "Prefect's flow_runs",
@@ -27,6 +28,8 @@ IN_PREFECT = {
     "Prefect's task_runs",
     "Prefect's variables",
     "Prefect's work_pools",
+    "Prefect's work_pools/kubernetes/workers",
+    "Prefect's work_queues",
 }
 IN_MLFLOW = {"MLflow's experiments", "MLflow's runs", "MLflow's models", "MLflow's versions"}
 IN_CLUSTER = {"ConfigMap", "Event", "Job", "Pod", "Secret", "log", "Helm's notes", "Helm's values", "Helm's manifest"}
@@ -50,6 +53,9 @@ def in_servers(made: Release, secret: str) -> None:
             "variables/": {"name": "planted", "value": {"a": [secret]}},
             "artifacts/": {"key": "planted", "type": "markdown", "data": f"# {quote(secret, safe='')}"},
             "logs/": [{**log, "timestamp": run.created.isoformat() if run.created else None}],
+            "concurrency_limits/": {"tag": secret, "concurrency_limit": 1},
+            "work_pools/kubernetes/queues/": {"name": "planted", "description": coded},
+            "work_pools/kubernetes/workers/heartbeat": {"name": secret},
             "task_runs/": {"flow_run_id": str(run.id), "task_key": "t", "dynamic_key": "0", "name": secret},
             "automations/": {
                 "name": "planted",

@@ -28,7 +28,12 @@ SECRETS = {
     "lake.existingSecret": "own-lake",
     "git.tokenSecret": "private-git",
     "images.pullSecrets": ["own-registry"],
+    "prefect.noticeSecret": "own-notices",
+    "reconcile.webhookSecret": "own-alerts",
 }
+KEPT_BY_PREFECT = {("canary/own-notices.url", "Prefect's block_documents", "canary")}
+"""The one secret that is elsewhere on purpose: Prefect keeps the webhook of notices, encrypted, in a block, and gives
+it out to whoever has its password and asks for secret fields."""
 PRIVATE = "http://private-git.canary.svc:8080/trainyard.git"
 NAMES = {"username", "AWS_ACCESS_KEY_ID"}
 """What stands in Secrets beside secrets: who one is."""
@@ -90,6 +95,8 @@ def canaries() -> dict[str, tuple[str, dict[str, str]]]:
         "own-lake": ("Opaque", {"AWS_ACCESS_KEY_ID": "canary", "AWS_SECRET_ACCESS_KEY": canary("lake")}),
         "private-git": ("Opaque", {"token": f"canary-git-{secrets.token_hex(16)}"}),
         "own-registry": ("kubernetes.io/dockerconfigjson", {".dockerconfigjson": registry}),
+        "own-notices": ("Opaque", {"url": f"http://hooks.invalid/canary-notices-{secrets.token_hex(16)}"}),
+        "own-alerts": ("Opaque", {"url": f"http://hooks.invalid/canary-alerts-{secrets.token_hex(16)}"}),
     }
 
 
@@ -144,7 +151,7 @@ def test_no_secret_is_seen_anywhere_but_in_a_secret(searched: Searched, say: Cal
     say(f"searched {len(searched.texts)} texts, {size:.0f} MiB, for {len(searched.hidden)} secrets")
     assert {name.partition("/")[0] for name in searched.hidden} == {"canary", "trainyard"}
     assert len(searched.hidden) >= 10
-    assert found == set()
+    assert found == KEPT_BY_PREFECT
 
 
 @pytest.mark.parametrize("kind", sorted(plants.PLACES))
