@@ -166,6 +166,22 @@ def test_the_smoke_flow_runs_in_the_image_of_the_flows_and_asks_for_what_the_poo
     assert Path(smoke["code"]).name in objects.one("ConfigMap", "-bootstrap")["data"]
 
 
+def test_what_helm_test_takes_for_applied_is_this_revision_with_these_values() -> None:
+    default, other = chart.case("default"), chart.render({"worker": {"concurrency": 3}})
+
+    assert applied(default, "Job", "-bootstrap-1") == applied(default, "Pod", "-test")
+    assert applied(default, "Pod", "-test") != applied(other, "Pod", "-test")
+    assert applied(other, "Pod", "-test").rpartition(".")[0] == "trainyard-bootstrap-1"
+
+
+def applied(objects: Objects, kind: str, name: str) -> str:
+    """What a pod that applies, or looks at what is applied, is told of it."""
+    spec = objects.one(kind, name)["spec"]
+    (container,) = spec.get("template", {}).get("spec", spec)["containers"]
+    (found,) = (each["value"] for each in container["env"] if each["name"] == "BOOTSTRAP")
+    return str(found)
+
+
 @every_case
 def test_everything_a_pod_names_is_there_or_is_the_installations_own(case: str) -> None:
     objects = chart.case(case)

@@ -51,3 +51,8 @@ labels:
 {{- define "trainyard.bootstrapJob" -}}
 {{ .Release.Name }}-bootstrap-{{ .Release.Revision }}
 {{- end }}
+
+{{- /* That Job and what it applies: revisions begin at 1 again after an uninstallation, which leaves the databases. */ -}}
+{{- define "trainyard.applied" -}}
+{{ include "trainyard.bootstrapJob" . }}.{{ include "trainyard.bootstrapConfiguration" . | sha256sum | trunc 8 }}
+{{- end }}

@@ -203,7 +203,7 @@ def apply_automations(client: SyncPrefectClient, wanted: Configuration) -> None:
 
 
 def apply_smoke_deployment(client: SyncPrefectClient, pool_name: str, smoke: Smoke) -> None:
-    """Make the deployment that `helm test` runs, with this Job's name as its version: it says what was applied last.
+    """Make the deployment that `helm test` runs, with what is applied as its version (``checks.APPLIED``).
 
     Its code comes with it, so that it needs no repository to start.
     """
@@ -213,7 +213,7 @@ def apply_smoke_deployment(client: SyncPrefectClient, pool_name: str, smoke: Smo
     client.create_deployment(
         flow_id=client.create_flow_from_name("smoke"),
         name="platform",
-        version=os.environ.get(checks.JOB),
+        version=os.environ.get(checks.APPLIED),
         description="Try what a flow run needs of the platform. `helm test` runs it.",
         tags=["platform"],
         work_pool_name=pool_name,

@@ -12,8 +12,9 @@ from packaging.version import Version
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import WorkPool
 
-JOB = "BOOTSTRAP_JOB"
-"""The variable of the environment with the name of the release's bootstrap Job, one of its own for each revision."""
+APPLIED = "BOOTSTRAP"
+"""The variable of the environment that says what is applied: the release's bootstrap Job, one of its own for each
+revision, and behind a dot a digest of its configuration."""
 REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"}
 
 

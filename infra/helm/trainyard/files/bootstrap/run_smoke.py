@@ -20,7 +20,8 @@ def main() -> int:
         with get_client(sync_client=True) as client:
             checks.prefect_answers(client)
             applied = client.read_deployment_by_name(DEPLOYMENT).version
-        if (job := os.environ.get(checks.JOB, applied)) != applied:
+        if (wanted := os.environ.get(checks.APPLIED, applied)) != applied:
+            job = str(wanted).rpartition(".")[0]
             return checks.fail(
                 f"what is applied to Prefect is that of {applied or 'an earlier chart'}: this revision's bootstrap Job"
                 f" is still at work or has failed. Its log says why: kubectl logs job/{job}"
