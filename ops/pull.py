@@ -2,17 +2,20 @@
 
 The deployments carry this text (``prefect.yaml``), and a pod runs it before it has any other file of the repository: it
 needs git, Python and Prefect alone. Where it cannot do its work it ends the flow run with a sentence; of a step that
-fails Prefect says no more than that a process exited with status 1. Why it is no ``git_clone``:
+fails Prefect says no more than that a process exited with status 1. A run that has ended already, as one does whose pod
+found no room in time, is let be: Prefect would have it do its work all the same. Why it is no ``git_clone``:
 docs/decisions/0015-pull-step.md. A deploy in the cluster begins with the same text, and names more in ``GIT_PATHS``.
 """
 
 import base64
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,9 @@ PAUSES = (2.0, 5.0, 10.0)
 """Seconds between the attempts to reach a repository that does not answer."""
 TIMEOUT = 20.0
 """Seconds a command of git may take."""
+
+ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+"""The types of Prefect's states that are an end."""
 
 FINAL = {
     r"not our ref|unadvertised object|remote ref": "has no commit {commit}. Push it, or deploy one that is pushed",
@@ -132,6 +138,22 @@ def _fault(wanted: Source, said: str) -> PullError:
     return NoAnswer(f"{wanted.commit} could not be fetched from {wanted.address} (git: {last})")
 
 
+def ended(flow_run: str, env: Mapping[str, str]) -> str:
+    """The name of the state in which a flow run has ended; empty where it has not, or where Prefect does not say.
+
+    Asked without Prefect's client, whose import takes longer than the rest of this step.
+    """
+    try:
+        asked = urllib.request.Request(f"{env.get('PREFECT_API_URL', '')}/flow_runs/{flow_run}")
+        if login := env.get("PREFECT_API_AUTH_STRING"):
+            asked.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            found = json.load(answer)
+    except (OSError, ValueError):
+        return ""
+    return str(found["state_name"]) if found.get("state_type") in ENDED else ""
+
+
 def _end(flow_run: str, sentence: str) -> None:
     """Let the flow run be Failed with a sentence."""
     from prefect.client.orchestration import get_client
@@ -142,12 +164,16 @@ def _end(flow_run: str, sentence: str) -> None:
 
 
 def main() -> int:
-    """Pull what the environment names into the working directory; exit status 1 where that cannot be."""
+    """Pull what the environment names into the working directory; exit status 1 where that cannot or shall not be."""
+    flow_run = os.environ.get("PREFECT__FLOW_RUN_ID")
+    if flow_run and (state := ended(flow_run, os.environ)):
+        print(f"trainyard: the run is {state} already, and its pod does nothing. Run it again.", file=sys.stderr)
+        return 1
     try:
         pull(source(os.environ), Path.cwd())
     except PullError as error:
         print(f"trainyard: {error}", file=sys.stderr)
-        if flow_run := os.environ.get("PREFECT__FLOW_RUN_ID"):
+        if flow_run:
             _end(flow_run, str(error))
         return 1
     return 0

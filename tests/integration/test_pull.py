@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.states import Pending
+from prefect.states import Crashed, Pending
 from prefect.utilities.templating import apply_values
 
 from ops.pull import PullError, Source, pull
@@ -133,8 +133,19 @@ def test_a_run_whose_code_cannot_be_had_fails_with_the_sentence(platform: dict[s
     assert str(state.message).startswith(f"file://{repositories}/code.git has no commit {MISSING}. Push it, or deploy")
 
 
-def executed(platform: Mapping[str, str], repositories: Path, commit: str) -> State:
-    """How a run ends that is executed with the pull steps of the pool ``kubernetes``, as a pod does it."""
+def test_a_run_that_ended_before_its_pod_began_stays_as_it_ended(
+    platform: dict[str, str], repositories: Path, first: str
+) -> None:
+    state = executed(platform, repositories, first, Crashed(message="it did not start within 900 s"))
+
+    assert (state.name, state.message) == ("Crashed", "it did not start within 900 s")
+
+
+def executed(platform: Mapping[str, str], repositories: Path, commit: str, *meanwhile: State) -> State:
+    """How a run ends that is executed with the pull steps of the pool ``kubernetes``, as a pod does it.
+
+    ``meanwhile`` are states that it has come to before its pod begins.
+    """
     entry = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))["definitions"]["kubernetes"]
     steps = apply_values(entry["pull"], {"pull": {"stdout": (ROOT / "ops" / "pull.py").read_text("utf-8").strip()}})
     with at(platform), get_client(sync_client=True) as client:
@@ -143,7 +154,8 @@ def executed(platform: Mapping[str, str], repositories: Path, commit: str) -> St
                 client.create_flow_from_name("hello"), name="pull", entrypoint="flows/hello.py:hello", pull_steps=steps
             )
         )
-        client.set_flow_run_state(run.id, Pending())
+        for before in (Pending(), *meanwhile):
+            client.set_flow_run_state(run.id, before)
         own = {
             "PREFECT__FLOW_RUN_ID": str(run.id),
             "GIT_REPOSITORY": f"file://{repositories}/code.git",

@@ -1,7 +1,12 @@
 """The pull step: what it refuses before it asks the repository, what it makes of what git says, when it tries again."""
 
+import io
+import json
 import subprocess
+import urllib.request
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request
 
 import pytest
 import yaml
@@ -123,6 +128,59 @@ def test_the_token_is_told_to_that_repository_alone() -> None:
     assert len(keys) == 1
     assert told[keys[0].replace("KEY", "VALUE")] == "Authorization: Basic eC1hY2Nlc3MtdG9rZW46aHVzaA=="
     assert "extraHeader" not in str(Source(ADDRESS, COMMIT, "").environment)
+
+
+API = {"PREFECT_API_URL": "http://prefect:4200/api", "PREFECT_API_AUTH_STRING": "admin:hush"}
+
+
+class Prefect:
+    """Stands for Prefect's API: gives its answer, or raises it, and keeps what it was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: bytes | Exception) -> None:
+        self.answer = answer
+        self.asked: list[Request] = []
+        monkeypatch.setattr(urllib.request, "urlopen", self.urlopen)
+
+    def urlopen(self, request: Request, timeout: float) -> io.BytesIO:
+        self.asked.append(request)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return io.BytesIO(self.answer)
+
+
+def of_state(kind: str, name: str) -> bytes:
+    return json.dumps({"state_type": kind, "state_name": name}).encode()
+
+
+@pytest.mark.parametrize("name", ["Crashed", "Cancelled", "Refused"])
+def test_a_run_that_has_ended_already_is_let_be(monkeypatch: pytest.MonkeyPatch, capsys, name: str) -> None:
+    prefect = Prefect(monkeypatch, of_state({"Refused": "FAILED"}.get(name, name.upper()), name))
+    for key, value in {**API, **GIVEN, "PREFECT__FLOW_RUN_ID": "a-run"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(pull, "pull", lambda *_: pytest.fail("it was pulled"))
+
+    status = pull.main()
+
+    assert (status, prefect.asked[0].full_url) == (1, "http://prefect:4200/api/flow_runs/a-run")
+    assert prefect.asked[0].get_header("Authorization") == "Basic YWRtaW46aHVzaA=="
+    assert f"the run is {name} already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [of_state("PENDING", "Pending"), of_state("SCHEDULED", "AwaitingRetry"), URLError("refused"), b"<html>", b"{}"],
+    ids=["pending", "scheduled", "no answer", "no JSON", "no state"],
+)
+def test_a_run_that_has_not_ended_or_of_which_prefect_does_not_say_is_pulled(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes | Exception
+) -> None:
+    Prefect(monkeypatch, answer)
+
+    assert pull.ended("a-run", API) == ""
+
+
+def test_without_an_address_of_prefect_nobody_is_asked() -> None:
+    assert pull.ended("a-run", {}) == ""
 
 
 def test_every_deployment_on_kubernetes_carries_the_step_and_templates_change_nothing_in_it() -> None:
