@@ -114,8 +114,8 @@ def log_in(page: Page, address: str, auth: str) -> None:
 
 def shots(client: SyncPrefectClient, bucket: str) -> tuple[Shot, ...]:
     """The pictures of the docs. Raises ``ScreenshotError`` where there is nothing to be seen on one of them."""
-    names = ("retrain/trip-duration", "monthly/trip-duration", "ingest/green-trips")
-    retrain, monthly, ingest = (client.read_deployment_by_name(name) for name in names)
+    names = ("retrain/trip-duration", "monthly/trip-duration", "ingest/green-trips", "promote/trip-duration")
+    retrain, monthly, ingest, promote = (client.read_deployment_by_name(name) for name in names)
     promoted = latest(client, monthly, "Promoted")
     if promoted is None:
         raise ScreenshotError("no month was run on this cluster: make kind-demo, then this again.")
@@ -124,10 +124,13 @@ def shots(client: SyncPrefectClient, bucket: str) -> tuple[Shot, ...]:
     return (
         Shot("dashboard", "/dashboard", ("Task Runs", "Active Work Pools", "kubernetes")),
         Shot("runs", "/runs", (promoted.name, failed.name), 1000),
-        Shot("monthly-run", f"/runs/flow-run/{promoted.id}", ("Promoted", "Logs", "score", "monitor"), 900),
+        # What runs it began is on a canvas, where no text is found.
+        Shot("monthly-run", f"/runs/flow-run/{promoted.id}", ("Promoted", "Task runs", "Creating Kubernetes job"), 900),
         Shot("decision", f"/artifacts/artifact/{decision.id}", ("Promote", "champion"), 1100),
         Shot("deployments", "/deployments?limit=25", ("backfill-scores", "monitor", "reconcile"), 1350),
         Shot("retrain-form", f"/deployments/deployment/{retrain.id}/run", ("until", "Submit"), 1000),
+        Shot("promote-form", f"/deployments/deployment/{promote.id}/run", ("operator", "reason", "Submit"), 1000),
+        Shot("automations", "/automations", ("A run that fell silent is Crashed",), 1000),
         Shot("failed-run", f"/runs/flow-run/{failed.id}?tab=Details", ("State Message", said(failed)[:40]), 1150),
         Shot("job-variables", f"/deployments/deployment/{retrain.id}?tab=Configuration", ("commit", "image"), 480),
     )

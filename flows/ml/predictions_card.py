@@ -25,7 +25,8 @@ def card(found: Predictions, uri: str, version: str) -> str:
         f"| in the model's scope, of those scored | {found.in_scope:,} |\n"
         f"| mean prediction of these, {found.unit} | {_number(found.mean_predicted)} |\n"
         f"| mean actual value of these, {found.unit} | {_number(found.mean_actual)} |\n\n"
-        f"`{uri}`, {found.data.size:,} bytes of Parquet: a row for each row of `{found.source.name}`, in its order.\n\n"
+        f"{found.data.size:,} bytes of Parquet, a row for each row of the month as it was landed, in its order:\n\n"
+        f"```\n{uri}\n{found.source.name}\n```\n\n"
         f"[version {found.version} in MLflow]({version})\n"
     )
 

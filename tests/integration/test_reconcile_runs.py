@@ -164,11 +164,7 @@ def test_without_prefect_nothing_is_deleted_and_the_rest_is_done(home: Home) -> 
 
     assert not found.failed
     assert found.notes[0].startswith("runs and Jobs: left out. Prefect does not answer")
-    let_be = [
-        one[0]
-        for one in done(found)
-        if one[2] == "let be: only Prefect knows what is under way, or was since this began"
-    ]
+    let_be = [one[0] for one in done(found) if one[2] == "let be: only Prefect knows what is under way"]
     assert let_be == ["fingerprint registered twice", "staged object nothing refers to"]
     assert home.registry.champion(MODEL) == first
     assert keys_of_candidates(home)

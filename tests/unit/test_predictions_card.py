@@ -45,7 +45,8 @@ def test_the_card_has_rows_reasons_means_and_where_the_predictions_are() -> None
         "| mean actual value of these, minutes | 14.500 |",
     ):
         assert line in text.splitlines()
-    assert "`s3://lake/d-data.parquet`, 12,345 bytes" in text
+    assert "12,345 bytes of Parquet" in text
+    assert "s3://lake/d-data.parquet" in text.splitlines()
     assert "[version 2 in MLflow](http://mlflow/#/models/trip-duration/versions/2)" in text
 
 
