@@ -11,7 +11,7 @@ from prefect.exceptions import PrefectException
 
 from flows.ml.errors import TrainyardError
 from ops import images, summary
-from ops.deploy import chart, checkout, checks, deploying, job, records, server
+from ops.deploy import chart, checkout, checks, deploying, job, records, server, trial
 from ops.environment import here
 
 ROOT = here().root
@@ -69,14 +69,14 @@ def _rollback(given: argparse.Namespace) -> int:
 
 def _smoke(_: argparse.Namespace) -> int:
     server.require_named()
-    return subprocess.call([sys.executable, str(ROOT / SMOKE)])
+    return subprocess.call([sys.executable, str(ROOT / SMOKE)]) or trial.run(say)
 
 
 VERBS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "plan": (_plan, "say what a deploy of HEAD would change"),
     "apply": (_apply, "deploy HEAD"),
     "rollback": (_rollback, "return to an earlier deploy"),
-    "smoke": (_smoke, "run the deployment smoke/platform and say how it ended"),
+    "smoke": (_smoke, "run smoke/platform and a reconcile that changes nothing, and say how they ended"),
 }
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Scheduled
 from prefect.types._datetime import now
 
@@ -227,6 +228,11 @@ def test_a_run_in_the_end_shows_that_the_platform_works(delivery: Delivery) -> N
     said = delivery.submit("smoke")
 
     assert "ended Completed: bucket trainyard keeps objects; MLflow holds" in said
+    assert "reconcile (dry) ended " in said
+    with delivery.platform.client() as client:
+        newest = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+    assert newest.name == "reconcile (dry)"
+    assert delivery.pairs(newest) == {delivery.pair()}
 
 
 def test_a_run_that_waits_for_its_pod_keeps_the_pair_it_was_submitted_with(delivery: Delivery) -> None:
