@@ -111,10 +111,10 @@ class Reconcile:
         self._all([*old, *findings], lambda finding: repairs.in_lake(self.systems.lake, finding))
 
     def _monthly(self) -> None:
-        ends = schedule.good_ends(self.systems.lake)
-        if not ends:
-            self.notes.append("monthly: it never came to a good end yet, and nothing was ever deployed here")
-        self._all(schedule.find(ends, self.limits, self.now), lambda finding: None)
+        marks = schedule.marks(self.systems.lake)
+        if not marks:
+            self.notes.append("monthly: it never came to a good end yet, and no schedule was ever deployed here")
+        self._all(schedule.find(marks, self.limits, self.now), lambda finding: None)
 
     def _repairing(self, found: ModelFacts) -> Callable[[Finding], None]:
         return lambda finding: repairs.in_registry(self.systems.lake, self.systems.registry, found, finding)

@@ -142,7 +142,7 @@ def test_a_good_end_of_monthly_leaves_its_mark_and_a_failure_does_not(home: Home
     home.publish("2023-01")
     with at(home.env):
         failed = run(monthly, model=MODEL, source=home.source)
-    assert (failed.type.value, schedule.good_ends(home.lake)) == ("FAILED", {})
+    assert (failed.type.value, schedule.marks(home.lake)) == ("FAILED", {})
 
     run(monthly, model=MODEL, month="2023-01", source=home.source)
     landed = home.lake.get_json(f"marks/monthly/{MODEL}.json")
@@ -150,12 +150,27 @@ def test_a_good_end_of_monthly_leaves_its_mark_and_a_failure_does_not(home: Home
 
     assert landed["ended"] == "Landed"
     assert home.lake.get_json(f"marks/monthly/{MODEL}.json")["ended"] == "Not published"
-    assert datetime.now(UTC) - schedule.good_ends(home.lake)[MODEL] < timedelta(minutes=5)
+    mark = schedule.marks(home.lake)[MODEL]
+    assert datetime.now(UTC) - mark.at < timedelta(minutes=5)
+    assert mark.news == datetime.fromisoformat(landed["at"])
 
 
-def test_where_monthly_never_ended_well_the_first_deploy_counts(home: Home) -> None:
-    home.lake.put_new("deploys/00000001.json", b"{}")
+def test_where_monthly_never_ended_well_the_deploy_of_its_schedule_counts(home: Home) -> None:
+    def deployed(number: int, *models: str) -> datetime:
+        monthlies = [{"flow": "monthly", "schedules": [{}], "settings": {"parameters": {"model": m}}} for m in models]
+        others = [{"flow": "monthly", "schedules": [], "settings": {"parameters": {"model": "by-hand"}}}]
+        key = f"deploys/{number:08}.json"
+        home.lake.put_new(key, json.dumps({"deployments": [*monthlies, *others]}).encode())
+        home.lake.put_new(f"deploys/{number:08}.done.json", b"{}")
+        return next(one.written for one in home.lake.listed("deploys/") if one.key == key)
 
-    (since,) = schedule.good_ends(home.lake).values()
+    deployed(1, "gone", "back")
+    deployed(2, MODEL)
+    third = deployed(3, MODEL, "new", "back")
+    schedule.note(home.lake, MODEL, "Kept", third)
 
-    assert datetime.now(UTC) - since < timedelta(minutes=5)
+    found = schedule.marks(home.lake)
+
+    assert found.keys() == {MODEL, "new", "back"}
+    assert [found["new"], found["back"]] == [schedule.Mark(third, third, ended=False)] * 2
+    assert found[MODEL].ended

@@ -1,5 +1,6 @@
 """What a reconcile finds, by facts made up: the boundaries of age and number, and that nothing in use is found."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from flows.ml.reconciling import lake_findings, registry_findings, retention, sc
 from flows.ml.reconciling.finding import DELETES, REPAIRS, Finding, Kind, Limits
 from flows.ml.reconciling.lake_findings import LakeFacts
 from flows.ml.reconciling.registry_findings import ModelFacts
+from flows.ml.reconciling.schedule import Mark
 from flows.ml.registry import Version
 from flows.ml.registry_upkeep import Run
 from tests.unit.verdicts import VERDICT, snapshot
@@ -192,10 +194,28 @@ def test_a_former_address_stays_for_as_long_as_its_predictions_do() -> None:
     assert retention.old_months([*listed, data, manifest], current, [], LIMITS, NOW) == []
 
 
-@pytest.mark.parametrize(("days", "found"), [(40, 0), (41, 1)])
-def test_no_successful_monthly_is_said_after_the_days_it_may_be_without_one(days: int, found: int) -> None:
-    late = schedule.find({"m": ago(days=days)}, LIMITS, NOW)
+@pytest.mark.parametrize(
+    ("days", "news", "told"),
+    [
+        (40, 40, ""),
+        (41, 41, "it last ended well 41 days ago"),
+        (1, 120, ""),
+        (1, 121, "find no new month since .*, 121 days ago"),
+    ],
+)
+def test_no_successful_monthly_or_no_new_month_is_said_after_the_days_it_may_be_without_one(
+    days: int, news: int, told: str
+) -> None:
+    late = schedule.find({"m": Mark(ago(days=days), ago(days=news))}, LIMITS, NOW)
 
-    assert len(late) == found
-    assert all("delete marks/monthly/m.json" in one.why for one in late)
-    assert schedule.find({"m": ago(days=900)}, Limits(monthly_days=0), NOW) == []
+    assert len(late) == bool(told)
+    assert all(re.search(told, one.why) and "delete marks/monthly/m.json" in one.why for one in late)
+
+
+def test_a_monthly_that_never_ended_well_is_said_and_no_limit_is_for_ever() -> None:
+    never = Mark(ago(days=50), ago(days=50), ended=False)
+
+    (late,) = schedule.find({"m": never}, LIMITS, NOW)
+
+    assert late.why.startswith("it never ended well since its schedule was deployed, 50 days ago")
+    assert schedule.find({"m": never}, Limits(monthly_days=0), NOW) == []

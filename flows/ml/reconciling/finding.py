@@ -70,6 +70,7 @@ class Limits:
         the same days. No days: nothing is deleted by age.
     keep_promotions: versions of the ledger's last so many entries stay.
     monthly_days: after how many days without a successful ``monthly`` that is said. None: never.
+    news_months: after how many times as many days without a new month that is said.
     """
 
     settle: timedelta = timedelta(hours=1)
@@ -78,3 +79,4 @@ class Limits:
     keep_versions: int = 20
     keep_promotions: int = 10
     monthly_days: int = 40
+    news_months: int = 3
