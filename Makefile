@@ -171,7 +171,7 @@ deploy-rollback: install ## Return to the deploy before, or to that of the commi
 	@$(DEPLOY) rollback $(DEPLOYED) --to "$${TO:-previous}"
 
 .PHONY: smoke
-smoke: install ## Run the deployment smoke/platform and say how it ended
+smoke: install ## Run smoke/platform and a reconcile that changes nothing, by what is deployed; say how they ended
 	@$(DEPLOY) smoke $(DEPLOYED)
 
 .PHONY: chart-upgrade

@@ -68,7 +68,7 @@ def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> 
         month = month or next_month(dataset)
         if address := unpublished(dataset, month, source):
             return Completed(
-                name="Not published", message=f"{month} of {dataset} is not at {address} yet; the next run looks again"
+                name=schedule.NO_NEWS, message=f"{month} of {dataset} is not at {address} yet; the next run looks again"
             )
         landed = ingest(dataset, month, source, return_state=True)
         if not landed.is_completed():

@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 PAUSES = (2.0, 5.0, 10.0)
@@ -149,7 +150,7 @@ def ended(flow_run: str, env: Mapping[str, str]) -> str:
             asked.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
         with urllib.request.urlopen(asked, timeout=5) as answer:
             found = json.load(answer)
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return ""
     return str(found["state_name"]) if found.get("state_type") in ENDED else ""
 

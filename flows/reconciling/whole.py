@@ -60,6 +60,7 @@ class Reconcile:
     def run(self) -> "Reconcile":
         """Find and repair everything. What cannot be reached is noted and left out."""
         self._part("runs and Jobs", self._runs, without=PrefectUnreachable)
+        self.began = datetime.now(UTC)  # the runs that were ended just now were at nothing
         models: list[ModelFacts] = []
         staying: list[Version] = []
         read = self._part("MLflow and the ledger", lambda: self._models(models, staying))

@@ -10,7 +10,8 @@ from ops.deploy import server
 
 DEPLOYMENT = "reconcile/platform"
 FOUND = "Incomplete"
-"""How it ends Failed where something needs a person: for a deploy it is enough that it came that far."""
+"""How it ends Failed where something needs a person: for a deploy it is enough that it came that far. What it cannot
+reach, ``smoke/platform`` could not either."""
 PATIENCE = 300.0
 """Seconds it may take, most of them a first pull of the image."""
 
@@ -27,5 +28,8 @@ def run(say: Callable[[str], None]) -> int:
         ended = run_deployment(DEPLOYMENT, parameters=parameters, timeout=PATIENCE, poll_interval=1, as_subflow=False)
     assert isinstance(ended, FlowRun)
     assert ended.state is not None
+    if not ended.state.is_final():
+        say(f"{ended.name} is {ended.state.name} after {PATIENCE:.0f} s: see the worker's log, and what runs beside it")
+        return 1
     say(f"{ended.name} ended {ended.state.name}: {ended.state.message}")
     return 0 if ended.state.is_completed() or ended.state.name == FOUND else 1

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Scheduled
@@ -230,8 +231,8 @@ def test_a_run_in_the_end_shows_that_the_platform_works(delivery: Delivery) -> N
     assert "ended Completed: bucket trainyard keeps objects; MLflow holds" in said
     assert "reconcile (dry) ended " in said
     with delivery.platform.client() as client:
-        newest = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
-    assert newest.name == "reconcile (dry)"
+        only = FlowRunFilter(name=FlowRunFilterName(any_=["reconcile (dry)"]))
+        newest = client.read_flow_runs(flow_run_filter=only, sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
     assert delivery.pairs(newest) == {delivery.pair()}
 
 

@@ -169,24 +169,19 @@ def test_policies_of_aws_are_attached_to_the_clusters_own_roles_alone(second: di
 def test_flow_runs_mlflow_and_deploys_write_no_folder_of_each_other(second: dict[str, Any]) -> None:
     found = dict(policies(second))
 
-    def objects(role: str, policy: str) -> set[str]:
+    def objects(role: str, policy: str, action: str = "s3:GetObject") -> set[str]:
         document = found[f'module.identity.module.{role}.aws_iam_role_policy.own["{policy}"].policy']
-        resources = json.dumps([each["Resource"] for each in document["Statement"]])
+        resources = json.dumps([each["Resource"] for each in document["Statement"] if action in each["Action"]])
         return set(re.findall(r"lake-\d+/(\w+)/\*", resources))
 
-    def deletes(role: str, policy: str) -> set[str]:
-        document = found[f'module.identity.module.{role}.aws_iam_role_policy.own["{policy}"].policy']
-        resources = json.dumps(
-            [each["Resource"] for each in document["Statement"] if "s3:DeleteObject" in each["Action"]]
-        )
-        return set(re.findall(r"lake-\d+/(\w+)/\*", resources))
-
-    assert objects("mlflow", "artifacts") == {"mlflow"}
-    assert objects("deploys", "records") == {"deploys"}
+    for action in ("s3:GetObject", "s3:PutObject"):
+        assert objects("mlflow", "artifacts", action) == {"mlflow"}
+        assert objects("deploys", "records", action) == {"deploys"}
     assert objects("reconcile", "lake") == {*TIDIED, "ledger", "marks", "deploys"}
-    assert deletes("reconcile", "lake") == TIDIED
-    assert deletes("jobs", "lake") == {"smoke"}
-    assert objects("jobs", "lake") == {
+    assert objects("reconcile", "lake", "s3:DeleteObject") == TIDIED
+    assert objects("jobs", "lake", "s3:DeleteObject") == {"smoke"}
+    assert objects("jobs", "lake") - objects("jobs", "lake", "s3:PutObject") == {"deploys"}
+    assert objects("jobs", "lake", "s3:PutObject") == {
         "raw",
         "quarantine",
         "candidates",

@@ -48,7 +48,6 @@ def ending(monkeypatch: pytest.MonkeyPatch, state: State | None, *names: str) ->
         (StateType.FAILED, "Incomplete", 0),
         (StateType.FAILED, "Failed", 1),
         (StateType.CRASHED, "Crashed", 1),
-        (StateType.PENDING, "Pending", 1),
     ],
 )
 def test_a_run_that_comes_to_an_end_of_its_own_is_enough(
@@ -59,6 +58,14 @@ def test_a_run_that_comes_to_an_end_of_its_own_is_enough(
     assert trial.run(said.append) == status
     assert said == [f"reconcile (dry) ended {name}: so it is"]
     assert (asked[0]["name"], asked[0]["parameters"]) == ("reconcile/platform", {"dry_run": True})
+
+
+def test_a_run_that_does_not_end_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending(monkeypatch, State(type=StateType.PENDING), "reconcile/platform")
+    said: list[str] = []
+
+    assert trial.run(said.append) == 1
+    assert said[0].startswith("reconcile (dry) is Pending after 300 s")
 
 
 def test_before_the_first_deploy_there_is_nothing_to_try(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,7 +170,7 @@ def test_the_widest_lock_serves_the_demo_too_but_not_the_other_way_round(machine
 
 def test_of_two_at_once_one_installs_and_the_other_waits_for_it(machine: Machine) -> None:
     machine.python("python3", "3.13")
-    machine.program("uv", f"sleep 0.5; {FAKE_UV}; exit 0")
+    machine.program("uv", f"sleep 3; {FAKE_UV}; exit 0")
 
     with ThreadPoolExecutor(2) as both:
         ended = list(both.map(lambda _: machine.run(), range(2)))

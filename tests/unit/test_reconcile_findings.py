@@ -200,7 +200,7 @@ def test_a_former_address_stays_for_as_long_as_its_predictions_do() -> None:
         (40, 40, ""),
         (41, 41, "it last ended well 41 days ago"),
         (1, 120, ""),
-        (1, 121, "find no new month since .*, 121 days ago"),
+        (1, 121, "no run with a new month ended well since .*, 121 days ago"),
     ],
 )
 def test_no_successful_monthly_or_no_new_month_is_said_after_the_days_it_may_be_without_one(

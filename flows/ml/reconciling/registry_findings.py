@@ -67,7 +67,8 @@ def _alias(facts: ModelFacts) -> Iterator[Finding]:
 
 
 def _doubles(facts: ModelFacts, own: Sequence[Version], limits: Limits, now: datetime) -> Iterator[Finding]:
-    promoted = {entry.version for entry in facts.entries}
+    entries = {(entry.version, entry.fingerprint) for entry in facts.entries}
+    promoted = {version.number for version in own if (version.number, version.fingerprint) in entries}
     alike: dict[str, list[Version]] = defaultdict(list)
     for version in own:
         alike[version.fingerprint].append(version)

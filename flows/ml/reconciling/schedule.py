@@ -77,7 +77,7 @@ def find(found: Mapping[str, Mark], limits: Limits, now: datetime) -> list[Findi
     if not limits.monthly_days:
         return []
     return [
-        Finding(Kind.NO_MONTHLY, f"monthly {model}", f"{why}{_gone(model)}")
+        Finding(Kind.NO_MONTHLY, f"monthly {model}", why + (_gone(model) if mark.ended else ""))
         for model, mark in found.items()
         if (why := _late(mark, limits, now))
     ]
@@ -93,8 +93,8 @@ def _late(mark: Mark, limits: Limits, now: datetime) -> str:
         )
     if now - mark.news > timedelta(days=limits.news_months * limits.monthly_days):
         return (
-            f"its runs end well and find no new month since {mark.news:%Y-%m-%d}, {(now - mark.news).days} days ago. "
-            "See whether the dataset is still published where they look"
+            f"no run with a new month ended well since {mark.news:%Y-%m-%d}, {(now - mark.news).days} days ago. "
+            "See its runs in Prefect, and whether the dataset is still published where they look"
         )
     return ""
 

@@ -45,6 +45,13 @@ data "aws_iam_policy_document" "jobs" {
     resources = ["${var.lake.arn}/smoke/*"]
   }
 
+  # A reconcile by hand is a flow run: it looks there for the schedules.
+  statement {
+    sid       = "ReadTheRecordsOfDeploys"
+    actions   = ["s3:GetObject"]
+    resources = ["${var.lake.arn}/deploys/*"]
+  }
+
   statement {
     sid       = "ListTheLakeAndItsOpenUploads"
     actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]

@@ -1,5 +1,6 @@
 """Finds out whether what the flows need answers; what does not is a sentence with its remedy."""
 
+import contextlib
 import os
 import sys
 from typing import Any
@@ -81,8 +82,9 @@ def pool_is_ours(found: WorkPool, pool_type: str, template: dict[str, Any]) -> N
 def _installation(template: dict[str, Any]) -> str:
     """The namespace and the release whose Jobs a base job template makes."""
     job = template.get("job_configuration", {})
-    labels = job.get("job_manifest", {}).get("metadata", {}).get("labels")
-    release = labels.get("app.kubernetes.io/instance") if isinstance(labels, dict) else None
+    release = None
+    with contextlib.suppress(AttributeError):  # another's template may say it in a variable
+        release = job.get("job_manifest", {}).get("metadata", {}).get("labels", {}).get("app.kubernetes.io/instance")
     return f"namespace {job.get('namespace', 'unnamed')}, release {release or 'unnamed'}"
 
 
