@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.ml.lake import Lake, connect
 from flows.ml.registry import Registry
@@ -146,13 +148,17 @@ class Platform:
     def wait(
         self, run: FlowRun, seconds: float, until: Callable[[FlowRun], bool] = lambda run: False, every: float = POLL
     ) -> FlowRun:
-        """The run once it is as asked, or has ended; fails after ``seconds``, with where it is."""
+        """The run once it is as asked, or has ended; fails after ``seconds``, with where it is.
+
+        What answers for a moment may be another pod, that got the address of one of Prefect's.
+        """
         deadline = time.monotonic() + seconds
         with self.client() as client:
             while not (run.state and (run.state.is_final() or until(run))):
                 assert time.monotonic() < deadline, f"after {seconds:.0f} s: {run.state!r}"
                 time.sleep(every)
-                run = client.read_flow_run(run.id)
+                with suppress(PrefectHTTPStatusError, httpx.TransportError):
+                    run = client.read_flow_run(run.id)
         return run
 
     def run(
