@@ -130,6 +130,7 @@ def test_what_is_missing_or_infinite_is_missing_in_the_matrix():
     ("derived", "values", "codes"),
     [
         (Clock("c", "x", "minute"), pl.Series(["2024-01-01 01:02:59"]).str.to_datetime(), [62]),
+        (Clock("c", "x", "minute"), pl.Series(["1969-12-31 23:59:59"]).str.to_datetime(), [1439]),
         (Clock("c", "x", "weekday"), pl.Series(["2024-01-07 00:00:00"]).str.to_datetime(), [7]),
         (Band("b", "x", (1.0, 2.0)), pl.Series([-5.0, 0.99, 1.0, 2.0, None, float("nan")]), [0, 0, 1, 2, -1, -1]),
         (Group("g", "x", ((1, 2), (5,))), pl.Series([1, 2, 5, 3, -1, None, 999]), [0, 0, 1, 2, 2, 2, 2]),
