@@ -148,7 +148,8 @@ def test_of_two_processes_that_deploy_at_the_same_moment_one_does_and_the_other_
     argv, env, pipe = command(own), dict(own.env), subprocess.PIPE
     with lease.held(own.lake, "bob", lambda line: None):
         both = [subprocess.Popen(argv, env=env, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
-        waiting = [each.stdout.readline() for each in both if each.stdout]
+        said = [iter(each.stdout.readline, "") for each in both if each.stdout]
+        waiting = [next(line for line in lines if line != "pulled\n") for lines in said]
 
     ended = [each.communicate(timeout=90) for each in both]
 
