@@ -90,7 +90,7 @@ def test_the_last_month_was_scored_and_monitored_by_the_version_in_service_when_
 
     assert re.search(r"^score    2023-03 by version 1: 71,980 of 71,980 rows$", shown, re.MULTILINE)
     assert re.search(
-        r"^monitor  2023-03 under version 1: Within limits: error 0\.635 of the naive", shown, re.MULTILINE
+        r"^monitor  2023-03 under version 1: Within limits: error 0\.632 of the naive", shown, re.MULTILINE
     )
     assert "Monitored: Within limits: version 1 on 2023-03" in first.text
 
