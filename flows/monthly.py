@@ -126,12 +126,12 @@ def unjudged(model: ModelName, dataset: DatasetName) -> str:
     resources = attach()
     registration.align(resources.lake, resources.registry, model)
     have = landing.months(resources.lake, dataset)
-    versions = resources.registry.versions(model)
     promoted = {entry.fingerprint for entry in ledger.entries(resources.lake, model)}
-    open_ones = {one.number for one in versions if one.tags.get("verdict") == "promote"} - {
-        one.number for one in versions if one.fingerprint in promoted
+    judged = {
+        version.tags.get("judged")
+        for version in resources.registry.versions(model)
+        if version.tags.get("verdict") != "promote" or version.fingerprint in promoted
     }
-    judged = {one.tags.get("judged") for one in versions if one.number not in open_ones}
     return have[-1] if len(have) > 1 and have[-1] not in judged else ""
 
 

@@ -107,7 +107,7 @@ class Reconcile:
 
     def _lake(self, models: list[ModelFacts], staying: list[Version]) -> None:
         found = facts.of_lake(self.systems.lake, models, staying)
-        old = retention.old_months(found.listed, found.current, staying, self.limits, self.now)
+        old = retention.old_months(found.listed, found.current, found.used, self.limits, self.now)
         findings = lake_findings.find(found, self.limits, self.now, old)
         self._all([*old, *findings], lambda finding: repairs.in_lake(self.systems.lake, finding))
 

@@ -44,6 +44,12 @@ def month(address: str, at: datetime, *, whole: bool = True) -> list[Listed]:
     return [Listed(f"{folder}/{name}", 1, at) for name in ("data.parquet", *(["manifest.json"] if whole else []))]
 
 
+def old_months(listed: Sequence[Listed], versions: Sequence[Version], limits: Limits = LIMITS) -> list[Finding]:
+    """What retention finds of a month whose address is A now."""
+    used = lake_findings.used(listed, versions)
+    return retention.old_months(listed, {("green", "2024-01"): A}, used, limits, NOW)
+
+
 def lake(listed: Sequence[Listed], uploads: Sequence[Upload] = (), current: str = "") -> LakeFacts:
     months = {("green", "2024-01"): current} if current else {}
     return LakeFacts(listed, uploads, months, {}, frozenset({"kept"}), frozenset(), frozenset())
@@ -168,7 +174,7 @@ def test_no_days_is_for_ever() -> None:
     facts = ModelFacts("m", [entry(1, 30)], {}, [version(number, 900) for number in range(1, 31)])
 
     assert retention.old_versions(facts, limits, NOW) == []
-    assert retention.old_months(month(B, ago(days=900)), {("green", "2024-01"): A}, [], limits, NOW) == []
+    assert old_months(month(B, ago(days=900)), [], limits) == []
 
 
 @pytest.mark.parametrize(
@@ -179,7 +185,7 @@ def test_a_former_address_goes_once_it_is_old_and_no_version_used_it(
 ) -> None:
     versions = [version(number, **tags) for number, tags in enumerate(used, 1)]
 
-    gone = retention.old_months(month(B, ago(days=days)), {("green", "2024-01"): A}, versions, LIMITS, NOW)
+    gone = old_months(month(B, ago(days=days)), versions)
 
     assert len(gone) == found
 
@@ -188,10 +194,10 @@ def test_a_former_address_stays_for_as_long_as_its_predictions_do() -> None:
     folder = f"predictions/m/2024-01/{B}/v1"
     data = Listed(f"{folder}/{A}-data.parquet", 1, ago(days=900))
     manifest = Listed(f"{folder}/manifest.json", 1, ago(days=900))
-    current, listed = {("green", "2024-01"): A}, month(B, ago(days=900))
+    listed = month(B, ago(days=900))
 
-    assert len(retention.old_months([*listed, data], current, [], LIMITS, NOW)) == 1
-    assert retention.old_months([*listed, data, manifest], current, [], LIMITS, NOW) == []
+    assert len(old_months([*listed, data], [])) == 1
+    assert old_months([*listed, data, manifest], []) == []
 
 
 @pytest.mark.parametrize(

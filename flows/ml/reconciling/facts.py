@@ -34,7 +34,7 @@ def of_lake(lake: Lake, models: Iterable[ModelFacts], versions: Sequence[Version
         quarantined={key: found.quarantine.name for key, found in manifests.items() if found.quarantine},
         fingerprints={version.fingerprint for version in versions},
         decisions={version.tags.get("decision", "") for version in versions} | {entry.decision for entry in entries},
-        used={address for version in versions for address in version.addresses} | lake_findings.scored(listed),
+        used=lake_findings.used(listed, versions),
     )
 
 

@@ -6,12 +6,13 @@ has been without it for longer than any run lasts was left by a crash.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from flows.ml.lake import Listed, Upload
 from flows.ml.reconciling.finding import Finding, Kind, Limits
+from flows.ml.registry import Version
 
 FOLDERS = ("raw", "quarantine", "candidates", "decisions", "predictions")
 """The folders that are searched: those that flow runs write without Prefect or MLflow between."""
@@ -78,10 +79,12 @@ def addresses(listed: Sequence[Listed]) -> Iterator[Address]:
         yield Address(dataset, month, address, tuple(one.key for one in group), max(one.written for one in group))
 
 
-def scored(listed: Sequence[Listed]) -> frozenset[str]:
-    """The addresses of months of whose rows there are predictions: who reads these needs the rows."""
+def used(listed: Sequence[Listed], versions: Iterable[Version]) -> frozenset[str]:
+    """The addresses of months that versions were trained on and judged by, and those of whose rows there are
+    predictions: who reads these needs the rows."""
     found = (PREDICTIONS.fullmatch(one.key) for one in listed if one.key.endswith("/manifest.json"))
-    return frozenset(match["address"] for match in found if match)
+    scored = (match["address"] for match in found if match)
+    return frozenset(scored).union(*(version.addresses for version in versions))
 
 
 def _months(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding]:

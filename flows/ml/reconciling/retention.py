@@ -1,13 +1,12 @@
 """Which versions and which addresses of months nothing that is kept refers to any more. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 from flows.ml.lake import Listed
 from flows.ml.reconciling.finding import Finding, Kind, Limits
-from flows.ml.reconciling.lake_findings import Address, addresses, scored
+from flows.ml.reconciling.lake_findings import Address, addresses
 from flows.ml.reconciling.registry_findings import ModelFacts, named
-from flows.ml.registry import Version
 
 
 def old_versions(facts: ModelFacts, limits: Limits, now: datetime) -> list[Finding]:
@@ -33,17 +32,16 @@ def old_versions(facts: ModelFacts, limits: Limits, now: datetime) -> list[Findi
 def old_months(
     listed: Sequence[Listed],
     current: Mapping[tuple[str, str], str],
-    versions: Iterable[Version],
+    used: Set[str],
     limits: Limits,
     now: datetime,
 ) -> list[Finding]:
-    """The addresses of months to delete: neither current nor in the snapshot of a version, nor scored, nor young.
+    """The addresses of months to delete: neither current nor ``used``, by a version or predictions, nor young.
 
     ``current`` is the address of each dataset and month; an address of a month that has none is no case for retention.
     """
     if not limits.keep_days:
         return []
-    used = {address for version in versions for address in version.addresses} | scored(listed)
     begin = now - timedelta(days=limits.keep_days)
     return [
         Finding(Kind.OLD_MONTH, f"{place.folder}", _why(limits), place.dataset, place.keys)
