@@ -84,7 +84,7 @@ def test_the_operator_sees_what_was_scored_and_where_it_is(served: Home) -> None
 
     shown = artifacts(state)
     card = str(shown[f"predictions-{MODEL}-{MONTH}"].data)
-    assert f"`{served.lake.uri(found(served).data.name)}`" in card
+    assert f"\n{served.lake.uri(found(served).data.name)}\n" in card
     assert f"/#/models/{MODEL}/versions/1)" in card
     assert float(str(shown["progress"].data)) == 100
 
