@@ -7,6 +7,9 @@ from pathlib import Path
 from ops import s3_servers
 from ops.environment import Place, Ports, credentials
 
+BROKER = Path(__file__).resolve().parent.parent / "infra/helm/trainyard/files/prefect/patient_broker.py"
+"""What the chart's Prefect has too: a broker under which automations miss nothing while SQLite is busy."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -33,6 +36,8 @@ def services(place: Place, ports: Ports) -> list[Service]:
             f"http://127.0.0.1:{ports.prefect}/api/health",
             {
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+                "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": BROKER.stem,
+                "PYTHONPATH": str(BROKER.parent),
                 "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
                 "PREFECT_UI_API_URL": f"http://127.0.0.1:{ports.prefect}/api",
             },

@@ -17,7 +17,7 @@ from prefect.settings import Settings
 from ops import platform, processes, provision
 from ops.environment import Place, Ports, environment
 from ops.s3_servers import Server, free_ports, running
-from ops.services import services
+from ops.services import BROKER, services
 
 ROOT = Path(__file__).resolve().parents[2]
 AUTH_STRING = "admin:not-a-secret-of-anyone"
@@ -66,6 +66,8 @@ def _prefect(folder: Path, port: int) -> Server:
             "PREFECT_SERVER_API_AUTH_STRING": AUTH_STRING,
             "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": BROKER.stem,
+            "PYTHONPATH": str(BROKER.parent),
         },
         url=f"http://127.0.0.1:{port}",
         ready=f"http://127.0.0.1:{port}/api/health",

@@ -1,6 +1,11 @@
 """The automations that the bootstrap applies, each made to fire on a real Prefect server, or seen not to."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -40,6 +45,26 @@ def lab(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         yield Lab(client, in_a_pool_of_its_own(client, POOL))
 
 
+@contextmanager
+def writing(database: Path) -> Iterator[None]:
+    """Another process writes to Prefect's database, by half seconds, as its own many connections do under load."""
+    code = (
+        "import os, sqlite3, sys, time\n"
+        "database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
+        "database.execute('CREATE TABLE written (one)')\n"
+        "while os.getppid() == int(sys.argv[2]):\n"
+        "    database.execute('INSERT INTO written VALUES (1)')\n"
+        "    time.sleep(0.002 if time.time() % 1 < 0.5 else 0.1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(database), str(os.getpid())])
+    try:
+        yield
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def in_a_pool_of_its_own(client: SyncPrefectClient, pool: str) -> UUID:
     """A deployment."""
     client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
@@ -77,6 +102,21 @@ def test_a_run_that_crashes_again_stays_crashed_however_far_it_came(lab: Lab, go
 
     assert lab.names(run).count("Scheduled") == 2  # as it was made, and once more
     assert lab.client.read_flow_run(run.id).state_name == "Crashed"
+
+
+@pytest.mark.usefixtures("rerun")
+def test_every_run_that_crashed_is_run_again_while_the_database_is_busy(lab: Lab, env: dict[str, str]) -> None:
+    """By Prefect's own broker three of four were not."""
+    import automations
+
+    for found in automations.wanted(120, 120, POOL):  # which read what they write, too
+        automations.apply(lab.client, found)
+    runs = [lab.run(Pending(), Running()) for _ in range(12)]
+    with writing(Path(env["PREFECT_HOME"]).parent / "server" / "prefect.db"):
+        for run in runs:
+            lab.go(run, Crashed(message="killed"))
+
+        assert {lab.wait(run, "Scheduled").state_name for run in runs} == {"Scheduled"}
 
 
 @pytest.mark.usefixtures("rerun")

@@ -1,0 +1,44 @@
+"""Prefect's message broker in memory, whose consumers give SQLite time: ``PREFECT_SERVER_EVENTS_MESSAGING_BROKER``.
+
+A trigger of an automation reads its count and then writes it, in one transaction. Where another connection wrote in
+between, SQLite refuses at once, without the patience that is set for it. Prefect tries such an event three times more
+within a tenth of a second and puts it aside: under load a crash is then not seen, or a silence. Here it is tried for
+``PATIENCE`` seconds, ever more slowly. Prefect itself tries events again: a trigger counts one once.
+"""
+
+import asyncio
+import time
+
+from prefect.server.utilities.messaging import Message, MessageHandler, memory
+from prefect.server.utilities.messaging.memory import Cache, Publisher, break_topic, ephemeral_subscription
+from sqlalchemy.exc import OperationalError
+
+__all__ = ["Cache", "Consumer", "Publisher", "break_topic", "ephemeral_subscription"]
+PATIENCE = 60.0
+FIRST, LONGEST = 0.02, 2.0
+"""Seconds between two tries: at first, and at most."""
+
+
+class Consumer(memory.Consumer):
+    """A consumer of events."""
+
+    async def run(self, handler: MessageHandler) -> None:
+        """Handle events until the server stops."""
+        await super().run(patient(handler))
+
+
+def patient(handler: MessageHandler) -> MessageHandler:
+    """A handler that tries an event again while the database refuses it; raises its ``OperationalError`` in the end."""
+
+    async def handle(message: Message) -> None:
+        until, pause = time.monotonic() + PATIENCE, FIRST
+        while True:
+            try:
+                return await handler(message)
+            except OperationalError:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST)
+
+    return handle
