@@ -35,6 +35,7 @@ OPTIONAL = {"browser"}
 """What CI passes without, on a machine that takes no pictures."""
 OPTIONS = {
     "unit": ("-n", "2"),
+    "platform": ("-n", "2", "--dist", "loadfile"),
     "integration": ("-n", "2", "--dist", "loadfile"),
     # in the lanes of tests/cluster/lanes.py
     "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
