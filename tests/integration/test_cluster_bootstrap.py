@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import InvalidNameError, ObjectAlreadyExists, ObjectNotFound
+from prefect.states import Running
 
 from ops import chart
 from ops.s3_servers import Server
@@ -107,8 +109,10 @@ def applied(client: SyncPrefectClient) -> dict[str, Any]:
     """All that is on the server, but for when it was written."""
     apart = {"exclude": {"created", "updated"}}
     automations = [found for name in AUTOMATIONS for found in client.read_automations_by_name(name)]
+    queues = client.read_work_queues(work_pool_name="kubernetes")
     return {
         "pools": [pool.model_dump(**apart) for pool in client.read_work_pools()],
+        "queues": {queue.name: queue.concurrency_limit for queue in queues},
         "deployments": [found.model_dump(**apart) for found in client.read_deployments()],
         "blocks": [(found.name, found.data, found.block_type_id) for found in client.read_block_documents()],
         "limits": {found.name: found.limit for found in client.read_global_concurrency_limits()},
@@ -160,7 +164,8 @@ def test_pool_limits_variables_block_automations_and_deployment_are_applied(clie
 
     found = applied(client)
     (pool,), (deployment,), ((block, data, _),) = found["pools"], found["deployments"], found["blocks"]
-    assert (pool["name"], pool["type"], pool["concurrency_limit"]) == ("kubernetes", "kubernetes", 3)
+    assert (pool["name"], pool["type"], pool["concurrency_limit"]) == ("kubernetes", "kubernetes", None)
+    assert found["queues"] == {"default": 3, "operators": None}
     assert pool["base_job_template"] == TEMPLATE
     assert (block, data["bucket_name"], data["bucket_folder"]) == ("trainyard-results", "lake", "trainyard/results")
     assert deployment["job_variables"]["image"] == "trainyard/flows:1"
@@ -201,6 +206,7 @@ def test_applied_by_several_at_once_everything_is_there_once(client, apply) -> N
     assert [each.result() for each in ended] == [None] * 3
     assert {name: len(each) for name, each in applied(client).items()} == {
         "pools": 1,
+        "queues": 2,
         "deployments": 1,
         "blocks": 1,
         "limits": 1,
@@ -227,8 +233,8 @@ def test_what_an_operator_paused_or_switched_off_stays_so(client, apply) -> None
 
     apply(silence_seconds=240, pool={**WANTED["pool"], "concurrency": 7})
 
-    pool = client.read_work_pool("kubernetes")
-    assert (pool.is_paused, pool.concurrency_limit) == (True, 7)
+    assert client.read_work_pool("kubernetes").is_paused
+    assert applied(client)["queues"] == {"default": 7, "operators": None}
     assert (automation(client, SILENT).enabled, automation(client, UNSTARTED).enabled) == (False, True)
     assert automation(client, SILENT).trigger.within.total_seconds() == 240
 
@@ -254,6 +260,35 @@ def test_what_is_wanted_otherwise_is_applied(client, apply) -> None:
     assert found["deployments"][0]["job_variables"]["image"] == "trainyard/flows:2"
     assert automation(client, UNSTARTED).trigger.within.total_seconds() == 60
     assert "within 60 s" in automation(client, UNSTARTED).actions[0].message
+
+
+def test_what_operators_start_waits_for_no_run_of_a_full_pool(client, apply) -> None:
+    apply(pool={**WANTED["pool"], "concurrency": 1}, smoke=None)
+    flow = client.create_flow_from_name("any")
+    at = {"work_pool_name": "kubernetes", "job_variables": {"image": "any:1"}}
+    of = {
+        queue: client.create_deployment(flow, queue, work_queue_name=queue, **at) for queue in ("default", "operators")
+    }
+    under_way = client.create_flow_run_from_deployment(of["default"])
+    client.set_flow_run_state(under_way.id, Running())
+    waits = client.create_flow_run_from_deployment(of["default"])
+    levers = {client.create_flow_run_from_deployment(of["operators"]).id for _ in range(2)}
+
+    given = client.get_scheduled_flow_runs_for_work_pool("kubernetes", scheduled_before=datetime.now(UTC))
+
+    assert {each.flow_run.id for each in given} == levers
+    assert client.read_flow_run(waits.id).state_name == "Scheduled"
+
+
+def test_a_pool_whose_limit_was_its_own_has_it_at_its_queue_from_then_on(client, apply) -> None:
+    client.create_work_pool(
+        WorkPoolCreate(name="kubernetes", type="kubernetes", base_job_template=TEMPLATE, concurrency_limit=3)
+    )
+
+    apply()
+
+    assert client.read_work_pool("kubernetes").concurrency_limit is None
+    assert applied(client)["queues"] == {"default": 3, "operators": None}
 
 
 def test_where_crashed_runs_are_to_stay_crashed_nothing_runs_them_again(client, apply) -> None:
@@ -415,7 +450,7 @@ def test_the_job_ends_well_once_everything_is_applied(client, cluster, tmp_path:
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines()[-1] == "everything is applied"
-    assert client.read_work_pool("kubernetes").concurrency_limit == 3
+    assert applied(client)["queues"] == {"default": 3, "operators": None}
 
 
 def test_the_job_ends_badly_with_one_sentence_that_holds_no_secret(client, cluster, tmp_path: Path) -> None:

@@ -58,6 +58,20 @@ def test_the_pool_that_is_made_is_the_one_that_is_polled_and_deployed_to(case: s
     assert pools == {POOL, "local"}
 
 
+@pytest.mark.parametrize("pool", ["local", "kubernetes"])
+def test_what_operators_start_to_get_out_of_trouble_is_in_the_queue_that_waits_for_no_other_run(pool: str) -> None:
+    bootstrap = (ROOT / "infra/helm/trainyard/files/bootstrap/bootstrap.py").read_text()
+    (unlimited,) = re.findall(r'^OPERATORS = "(.+)"$', bootstrap, re.MULTILINE)
+    queues = {
+        entry.name.split("/")[0]: entry.config["work_pool"].get("work_queue_name", "default")
+        for entry in prefect_yaml.load(ROOT).entries
+        if entry.config["work_pool"]["name"] == pool
+    }
+
+    apart = {flow for flow, queue in queues.items() if queue != "default"}
+    assert (apart, {queues[flow] for flow in apart}) == ({"promote", "reconcile"}, {unlimited})
+
+
 def test_results_go_through_the_block_that_the_bootstrap_saves() -> None:
     bootstrap = (ROOT / "infra/helm/trainyard/files/bootstrap/bootstrap.py").read_text()
     (block,) = re.findall(r'^RESULTS_BLOCK = "(.+)"$', bootstrap, re.MULTILINE)
@@ -121,6 +135,7 @@ def test_a_run_on_the_cluster_finds_what_one_on_a_laptop_finds(tmp_path: Path) -
 def test_the_servers_of_the_cluster_are_set_as_those_of_a_laptop(tmp_path: Path) -> None:
     laptop = {service.name: dict(service.env) for service in services.services(Place(tmp_path), Ports(1, 2, 3))}
     laptop["prefect"].pop("PREFECT_UI_API_URL")
+    laptop["prefect"]["PYTHONPATH"] = "/etc/trainyard"
 
     for name in ("prefect", "mlflow"):
         (server,) = chart.case("laptop").one("Deployment", f"-{name}")["spec"]["template"]["spec"]["containers"]

@@ -6,6 +6,7 @@ status 1 where one does not answer, is too old, or refuses.
 """
 
 import base64
+import contextlib
 import os
 import sys
 import time
@@ -32,6 +33,8 @@ from prefect_aws import S3Bucket
 from pydantic import BaseModel, ConfigDict
 
 RESULTS_BLOCK = "trainyard-results"
+OPERATORS = "operators"
+OPERATORS_WAIT = "Promotions, rollbacks and reconciles started by hand: they wait for no other run."
 
 
 class Part(BaseModel):
@@ -41,7 +44,10 @@ class Part(BaseModel):
 
 
 class Pool(Part):
-    """The work pool: how many runs at once, and what a run's job looks like (empty: the type's own template)."""
+    """The work pool: how many runs at once, and what a run's job looks like (empty: the type's own template).
+
+    The limit is that of the queue ``default``: what an operator starts to get out of trouble is in a queue without one.
+    """
 
     name: str
     type: str
@@ -147,13 +153,22 @@ def apply_pool(client: SyncPrefectClient, wanted: Pool) -> None:
     Raises ``BootstrapError`` where the pool is of another type or of another installation.
     """
     template = wanted.base_job_template or own_template(wanted.type)
-    wish = {"base_job_template": template, "concurrency_limit": wanted.concurrency}
+    wish = {"base_job_template": template, "concurrency_limit": None}
     try:
         client.create_work_pool(WorkPoolCreate(name=wanted.name, type=wanted.type, **wish))
     except ObjectAlreadyExists:
         checks.pool_is_ours(client.read_work_pool(wanted.name), wanted.type, template)
         client.update_work_pool(wanted.name, WorkPoolUpdate(**wish))
-    say(f"work pool {wanted.name}: {wanted.concurrency} runs at once")
+    apply_queue(client, wanted.name, "default", concurrency_limit=wanted.concurrency)
+    apply_queue(client, wanted.name, OPERATORS, concurrency_limit=None, description=OPERATORS_WAIT)
+    say(f"work pool {wanted.name}: {wanted.concurrency} runs at once, those of the queue {OPERATORS} apart")
+
+
+def apply_queue(client: SyncPrefectClient, pool: str, name: str, **wish: Any) -> None:
+    """Make a queue of the work pool, or bring it to what is wanted. One that an operator paused stays paused."""
+    with contextlib.suppress(ObjectAlreadyExists):
+        client.create_work_queue(name, work_pool_name=pool)
+    client.update_work_queue(client.read_work_queue_by_name(name, work_pool_name=pool).id, **wish)
 
 
 def own_template(pool_type: str) -> dict[str, Any]:
