@@ -16,7 +16,6 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from prefect.client.schemas.actions import WorkPoolUpdate
 
 from ops.kind import access, tools
 from ops.kind import cluster as kind
@@ -172,11 +171,11 @@ def lab(
     """Where faults are made, with room for many runs at once. What became of them is shown at the end, and kept."""
     made = faults.prepare(cluster, scenarios.MODELS, tmp_path_factory.mktemp("months"))
     with cluster.client() as client:
-        before = client.read_work_pool("kubernetes").concurrency_limit
-        client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=16))
+        queue = client.read_work_queue_by_name("default", work_pool_name="kubernetes")
+        client.update_work_queue(queue.id, concurrency_limit=16)
     yield made
     with cluster.client() as client:
-        client.update_work_pool("kubernetes", WorkPoolUpdate(concurrency_limit=before))
+        client.update_work_queue(queue.id, concurrency_limit=queue.concurrency_limit)
     if made.ended:
         text = faults.table(made.ended)
         EVIDENCE.with_name("cluster-faults.md").write_text(text)
