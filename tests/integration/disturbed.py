@@ -80,13 +80,14 @@ class Trial:
     """A flow that is disturbed again and again, each time in a home where it was not run yet.
 
     ``home`` gives one with the flow's parameters there. ``survived`` asserts what holds after the next run. What a flow
-    ``trains`` and has kept it does not train again.
+    ``trains`` and has kept it does not train again. Calls of several months at once are not ``ordered``.
     """
 
     flow: str
     home: Callable[[], contextlib.AbstractContextManager[tuple[Home, Mapping[str, Any]]]]
     survived: Callable[[Home], None]
     trains: bool = False
+    ordered: bool = True
 
     def endure(self, way: str, warm: Warm, table: Table) -> None:
         """Disturb the flow at its moments, and run it again each time."""
@@ -98,7 +99,7 @@ class Trial:
         assert bool(kept) == self.trains, made
         for moment in moments:
             with self.home() as (home, parameters):
-                end = calls.disturb(warm, home.env, moment, self.flow, **parameters)
+                end = calls.disturb(warm, home.env, moment, self.flow, self.ordered, **parameters)
                 if end and end["type"] != "COMPLETED":
                     assert set(re.findall(r"\w+", end["message"])) & named(), (str(moment), end)
                 readable(home)
