@@ -125,21 +125,10 @@ def test_a_run_without_its_job_is_ended_and_a_job_without_its_run_is_deleted(
     with cluster.client() as client:
         crashed = [one for one in client.read_flow_run_states(lost_run.id) if one.name == "Crashed"]
     assert "run without its Job" in str(crashed[0].message)
-    _at_rest(cluster, lost_run)
+    for job in cluster.get("jobs", f"--selector=prefect.io/flow-run-id={lost_run.id}"):
+        ended(cluster, job["metadata"]["name"], 60)  # until then it is a Job without its run
     _, said = reconcile(cluster, "--repair", *AT_ONCE)
     assert said.splitlines()[-1] == "nothing to do", said
-
-
-def _at_rest(cluster: Platform, run: FlowRun, seconds: float = 60) -> None:
-    """Wait until the Job of a run that has ended is done too: until then it is a Job without its run."""
-    deadline = time.monotonic() + seconds
-    while any(at_work(job) for job in cluster.get("jobs", f"--selector=prefect.io/flow-run-id={run.id}")):
-        assert time.monotonic() < deadline, "its pod does not end"
-        time.sleep(1)
-
-
-def at_work(job: dict[str, Any]) -> bool:
-    return not any(each["type"] in ("Complete", "Failed") for each in job["status"].get("conditions", ()))
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 A trigger of an automation reads its count and then writes it, in one transaction. Where another connection wrote in
 between, SQLite refuses at once, without the patience that is set for it. Prefect tries such an event three times more
 within a tenth of a second and puts it aside: under load a crash is then not seen, or a silence. Here it is tried for
-``PATIENCE`` seconds, ever more slowly. Prefect itself tries events again: a trigger counts one once.
+``PATIENCE`` seconds, ever more slowly. An event that is tried again may be counted again by a trigger
+that had its turn before, as with Prefect's own tries: those of ours ask for one.
 """
 
 import asyncio
