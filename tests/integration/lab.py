@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed, Pending, Running
 
 PARAMETERS = {"model": "trip-duration", "month": "2023-02"}
@@ -39,17 +39,17 @@ class Lab:
             self.client.set_flow_run_state(run.id, state)
         return self.client.read_flow_run(run.id)
 
-    def wait(self, run: FlowRun, name: str) -> FlowRun:
-        """The run once it is in a state."""
+    def wait(self, run: FlowRun, state: StateType) -> FlowRun:
+        """The run once it is in a state of this type; by name one that waits is Scheduled, and Late after a while."""
         deadline = time.monotonic() + WITHIN
-        while (found := self.client.read_flow_run(run.id)).state_name != name:
-            assert time.monotonic() < deadline, (found.state_name, name)
+        while (found := self.client.read_flow_run(run.id)).state_type != state:
+            assert time.monotonic() < deadline, (found.state_name, state)
             time.sleep(0.2)
         return found
 
     def settle(self) -> None:
         """Return once the server has acted on all that was before: it does so in order."""
-        self.wait(self.run(Pending(), Running(), Crashed()), "Scheduled")
+        self.wait(self.run(Pending(), Running(), Crashed()), StateType.SCHEDULED)
 
     def names(self, run: FlowRun) -> list[str | None]:
         """The states a run went through."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
 
 from ops import provision
@@ -31,7 +32,7 @@ def provisioned(platform: dict[str, str], address: str) -> None:
 
 
 def test_a_run_that_crashes_on_a_laptop_is_run_again_once(laptop: Lab) -> None:
-    run = laptop.wait(laptop.run(Pending(), Running(), Crashed(message="killed")), "Scheduled")
+    run = laptop.wait(laptop.run(Pending(), Running(), Crashed(message="killed")), StateType.SCHEDULED)
 
     laptop.go(run, Pending(), Running(), Crashed(message="killed"))
     laptop.settle()
