@@ -152,7 +152,7 @@ IMPORTS = {"course": ("pandas", "sklearn.feature_extraction", "xgboost"), "train
 
 def measure(way: str, train: Sequence[Path]) -> dict[str, Any]:
     """Run one way once, here: seconds in all and of each stage, peaks of memory in MB, RMSE in minutes if it judges."""
-    import_first(IMPORTS[way], sklearn=way == "course")
+    import_first(IMPORTS[way], as_in_pods=way != "course")
     stages = Stages()
     with tempfile.TemporaryDirectory() as scratch:
         rmse = WAYS[way](train, stages, Path(scratch))

@@ -140,7 +140,11 @@ def _tags(case: Case, found: Findings) -> dict[str, str]:
 
 @task(task_run_name="announce the alarm of {case.month.month}", persist_result=False, **RETRIES)
 def announce(case: Case, found: Findings, address: str) -> None:
-    """Tell Prefect of the alarm: automations may wait for it. Telling it again makes no second event."""
+    """Tell Prefect of the alarm: automations wait for it. It is told once, for as long as it keeps its events.
+
+    Told of an id again it writes no second event, but lets automations act once more where it saw the first some
+    minutes ago: so it is asked before.
+    """
     facts = f"{case.model} {case.version} {case.month.month} {case.month.address} {' '.join(found.causes)}"
     run = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.role": "flow-run"}
     of = {"prefect.resource.id": f"prefect.deployment.{deployment.id}", "prefect.resource.role": "deployment"}
@@ -162,8 +166,10 @@ def announce(case: Case, found: Findings, address: str) -> None:
             "report": address,
         },
     )
+    known = {"filter": {"id": {"id": [str(event.id)]}}}
     with get_client(sync_client=True) as client:
-        client.request("POST", "/events", json=[event.model_dump(mode="json")])
+        if not client.request("POST", "/events/filter", json=known).json()["events"]:
+            client.request("POST", "/events", json=[event.model_dump(mode="json")])
 
 
 def answer(case: Case, found: Findings, text: str) -> State:

@@ -37,11 +37,14 @@ OPTIONS = {
     "unit": ("-n", "2"),
     "platform": ("-n", "2", "--dist", "loadfile"),
     "integration": ("-n", "2", "--dist", "loadfile"),
+    "demo": ("-n", "2", "--dist", "loadfile"),  # two stories, each in a clone of its own
     # in the lanes of tests/cluster/lanes.py
     "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
     "kills": ("-n", "2", "--dist", "loadfile"),
     "installs": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
 }
+SLOWEST = ("--durations=12", "--durations-min=15")
+"""The longest tests of a suite are told: where its time goes."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def run(suite: str, options: Sequence[str]) -> Outcome:
         f"--junitxml={report}",
         "-q",
         "-rs",
+        *SLOWEST,
         *OPTIONS.get(suite, ()),
         *options,
     ]

@@ -283,5 +283,8 @@ def hindered(platform: Platform, models: Iterable[str] = ()) -> str:
 def table(found: Iterable[Ended]) -> str:
     """What became of the runs, in Markdown."""
     head = ["| fault | the run ends | after | the operator reads |", "| --- | --- | --- | --- |"]
-    rows = [f"| {one.fault} | {one.state} | {one.seconds:.0f} s | {' '.join(one.sentence.split())} |" for one in found]
+    rows = [
+        f"| {one.fault} | {one.state} | {max(one.seconds, 0):.0f} s | {' '.join(one.sentence.split())} |"
+        for one in found
+    ]
     return "\n".join([*head, *rows]) + "\n"

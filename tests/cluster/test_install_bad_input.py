@@ -32,6 +32,8 @@ EXTERNAL = {
     "mlflow.existingAuthSecret": "old-mlflow-auth",
     "worker.resources.requests.cpu": "64",  # it finds no node: nobody takes the runs of the servers that are shared
 }
+OWN_PREFECT = {"prefect.externalApiUrl": "", "prefect.existingAuthSecret": ""}
+"""Of what gets past the work pool: that of the shared Prefect is another release's."""
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "lake-away": (
         {"lake.endpoint": "http://nowhere.bad.svc:9000"},
@@ -60,12 +62,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         " be the one the server was started with (user:password).",
     ),
     "mlflow-away": (
-        {"mlflow.externalUrl": "http://nowhere:5000"},
+        {**OWN_PREFECT, "mlflow.externalUrl": "http://nowhere:5000"},
         "waiting: MLflow at http://nowhere:5000 does not answer (ConnectError): see its pod and its log, or correct"
         " mlflow.externalUrl.",
     ),
     "mlflow-refuses": (
-        {"mlflow.existingAuthSecret": "wrong-login"},
+        {**OWN_PREFECT, "mlflow.existingAuthSecret": "wrong-login"},
         "trainyard: MLflow at http://old-mlflow:5000 answers 401: the Secret's `username` and `password` must be a user"
         " of it",
     ),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.cluster.pages import DOCS, PLATFORM_ENGINEER, blocks, script
 from tests.cluster.platform import Platform
@@ -31,3 +32,21 @@ def test_what_the_docs_look_at_on_a_laptop_is_there(cluster: Platform, page: Pat
 
     assert chosen
     assert "trainyard" in printed
+
+
+def test_what_mlflow_kept_of_a_deleted_run_is_collected_where_it_was_deleted_long_ago(
+    cluster: Platform, undisturbed: None
+) -> None:
+    (command,) = blocks("", DOCS / "runbooks" / "storage-full.md")
+    client = MlflowClient()
+    run = client.create_run("0").info.run_id
+    client.log_text(run, "it is kept until it is collected", "note.txt")
+    client.delete_run(run)
+    files = f"mlflow/0/{run}/"
+
+    script(cluster.root, command)
+    kept = cluster.lake("").keys(files)
+    script(cluster.root, command.replace("--older-than 30d", f"--run-ids {run}"))
+
+    assert [*kept] == [f"{files}artifacts/note.txt"]
+    assert [*cluster.lake("").keys(files)] == []

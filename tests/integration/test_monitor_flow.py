@@ -1,10 +1,12 @@
 """What ``monitor`` says of real months and of months made to drift, by one champion that all these tests share."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 import pytest
 from mlflow import MlflowClient
+from prefect.client.orchestration import SyncPrefectClient
 
 from flows.ml import judging, landing, predictions
 from flows.monitor import monitor
@@ -122,14 +124,25 @@ def test_a_month_made_to_drift_alarms_with_its_cause(
     assert served.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
 
 
-def test_an_alarm_run_again_makes_no_second_report_and_no_second_event(served: Home) -> None:
+def test_an_alarm_run_again_makes_no_second_report_and_is_not_told_of_again(
+    served: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told of an event it wrote before, Prefect would let automations act on it once more."""
+    told, request = [], SyncPrefectClient.request
+
+    def telling(self: SyncPrefectClient, method: Any, path: Any, **options: Any) -> Any:
+        told.extend(options["json"] if path == "/events" else ())
+        return request(self, method, path, **options)
+
+    monkeypatch.setattr(SyncPrefectClient, "request", telling)
     address = land(served, only=ZONE != 166)
     first = run(monitor, model=MODEL, month=MONTH, and_retrain=False)
+    assert len(alarms(address)) == 1
 
     again = run(monitor, model=MODEL, month=MONTH, and_retrain=False)
 
     assert (again.name, again.message) == ("Alarm", first.message)
-    assert len(reports(served, address)) == len(alarms(address)) == 1
+    assert len(reports(served, address)) == len(alarms(address)) == len(told) == 1
 
 
 @pytest.mark.parametrize(

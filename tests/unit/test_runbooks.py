@@ -13,9 +13,10 @@ RUN_BY = {
     "month-missing.md": "tests/demo/test_operator.py",
     "roll-back-a-deploy.md": "tests/integration/test_deploy_apply.py",
     "run-stuck.md": "tests/cluster/test_reconcile.py",
+    "storage-full.md": "tests/cluster/test_looks.py",
 }
 """Of each runbook that has blocks of commands, the test that runs them."""
-PROGRAMS = {"brew", "helm", "kubectl", "make", "prefect", "python", "uv"}
+PROGRAMS = {"brew", "helm", "kubectl", "make", "mlflow", "prefect", "python", "uv"}
 """What a command within the text begins with."""
 WITHIN = {
     "helm uninstall": ("tests/cluster/test_install_lifecycle.py", 'helm("uninstall")'),
