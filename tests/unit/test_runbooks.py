@@ -16,7 +16,7 @@ RUN_BY = {
     "storage-full.md": "tests/cluster/test_looks.py",
 }
 """Of each runbook that has blocks of commands, the test that runs them."""
-PROGRAMS = {"brew", "helm", "kubectl", "make", "mlflow", "prefect", "python", "uv"}
+PROGRAMS = {"brew", "helm", "kubectl", "make", "prefect", "python", "uv"}
 """What a command within the text begins with."""
 WITHIN = {
     "helm uninstall": ("tests/cluster/test_install_lifecycle.py", 'helm("uninstall")'),
