@@ -45,8 +45,8 @@ def test_what_mlflow_kept_of_a_deleted_run_is_collected_where_it_was_deleted_lon
     files = f"mlflow/0/{run}/"
 
     script(cluster.root, command)
-    kept = cluster.lake("").keys(files)
+    kept = [*cluster.lake("").keys(files)]
     script(cluster.root, command.replace("--older-than 30d", f"--run-ids {run}"))
 
-    assert [*kept] == [f"{files}artifacts/note.txt"]
+    assert kept == [f"{files}artifacts/note.txt"]
     assert [*cluster.lake("").keys(files)] == []
