@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--repair", action="store_true", help="repair what is found; without it nothing is changed")
     parser.add_argument("--release", default="", help="look at the Jobs of this release, by the pod's service account")
     parser.add_argument("--settle-minutes", type=float, help="how long runs and Jobs must have been as they are")
-    parser.add_argument("--stale-hours", type=float, help="how old objects and MLflow runs must be; runs take up to 8")
+    parser.add_argument("--stale-hours", type=float, help="how old objects and MLflow runs must be; runs take up to 10")
     given = parser.parse_args()
     try:
         settings = load()

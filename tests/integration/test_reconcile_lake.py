@@ -1,5 +1,6 @@
 """What crashes leave in the lake, found and taken away."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 from flows.ml import landing
 from flows.ml.lake import Lake
 from flows.ml.reconciling.finding import Limits
-from tests.integration.home import DATASET, MODEL, Home
+from flows.retrain import retrain
+from flows.score import score
+from tests.integration import scored
+from tests.integration.home import DATASET, MODEL, Home, run
 from tests.integration.reconciling import AT_ONCE, IN_A_YEAR, Plants, done, look
+from tests.integration.servers import ROOT
 from tests.unit.verdicts import snapshot
 
 OTHER = "0" * 64
@@ -78,6 +83,27 @@ def test_a_candidate_a_plot_and_predictions_that_nothing_refers_to_go(home: Home
     left = [*keys(home, "candidates"), *keys(home, "decisions"), *keys(home, "predictions")]
     assert not [key for key in left if "lost" in key]
     assert len(left) == 5
+    assert done(look()) == []
+
+
+def test_predictions_that_no_manifest_names_go_and_so_does_a_manifest_whose_file_is_gone(home: Home) -> None:
+    home.land("2023-01", "2023-02", scored.MONTH)
+    assert run(retrain, model=MODEL, until="2023-02").name == "Promoted"
+    assert run(score, model=MODEL, month=scored.MONTH).name == "Scored"
+    data = scored.found(home).data.name
+    other = f"{data.rpartition('/')[0]}/0-data.parquet"
+    home.lake.put_new(other, b"of a writer that was killed")
+
+    strays = look()
+    whole = scored.whole(home)
+    home.lake.delete(data)
+    lost = look()
+
+    assert [one[:2] for one in done(strays)] == [("half-written object", other)]
+    assert whole
+    assert [one[:2] for one in done(lost)] == [("half-written object", data.rpartition("/")[0])]
+    assert keys(home, "predictions") == []
+    assert run(score, model=MODEL, month=scored.MONTH).name == "Scored"
     assert done(look()) == []
 
 
@@ -181,5 +207,8 @@ def test_a_reconcile_killed_in_the_middle_leaves_what_the_next_one_completes(
 
 
 def test_limits_are_longer_than_the_longest_run() -> None:
-    assert Limits().stale > timedelta(hours=9)  # the deadline of a Job of `monthly`
+    deadlines = [int(each) for each in re.findall(r"deadline_seconds: (\d+)", (ROOT / "prefect.yaml").read_text())]
+
+    assert len(deadlines) > 5
+    assert Limits().stale > timedelta(seconds=max(deadlines))
     assert AT_ONCE.stale < Limits().settle

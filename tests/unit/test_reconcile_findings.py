@@ -52,7 +52,7 @@ def old_months(listed: Sequence[Listed], versions: Sequence[Version], limits: Li
 
 def lake(listed: Sequence[Listed], uploads: Sequence[Upload] = (), current: str = "") -> LakeFacts:
     months = {("green", "2024-01"): current} if current else {}
-    return LakeFacts(listed, uploads, months, {}, frozenset({"kept"}), frozenset(), frozenset())
+    return LakeFacts(listed, uploads, months, {}, frozenset({"kept"}), frozenset(), frozenset(), {})
 
 
 def kinds(found: Sequence[Finding]) -> list[Kind]:
@@ -91,6 +91,27 @@ def test_a_whole_month_that_a_version_was_trained_on_stays_though_no_manifest_ma
     facts = replace(lake(month(A, ago(days=9))), used=used)
 
     assert kinds(lake_findings.find(facts, LIMITS, NOW)) == found
+
+
+PREDICTED = [f"predictions/m/2024-01/a/v1/{name}" for name in ("manifest.json", "1-data.parquet", "2-data.parquet")]
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ({PREDICTED[0]: PREDICTED[1]}, [(PREDICTED[2],)]),  # a writer that was killed had other bytes
+        ({PREDICTED[0]: None}, [tuple(PREDICTED)]),
+        ({}, []),  # nobody can read what it names
+    ],
+)
+def test_what_a_manifest_of_predictions_does_not_name_goes_and_all_of_it_where_its_file_is_gone(
+    named: dict[str, str | None], found: list[tuple[str, ...]]
+) -> None:
+    facts = replace(lake([Listed(key, 1, ago(days=2)) for key in PREDICTED]), predicted=named)
+    young = replace(lake([Listed(key, 1, ago(hours=23)) for key in PREDICTED]), predicted=named)
+
+    assert [finding.target for finding in lake_findings.find(facts, LIMITS, NOW)] == found
+    assert lake_findings.find(young, LIMITS, NOW) == []
 
 
 def test_files_of_a_training_that_a_version_is_of_stay() -> None:

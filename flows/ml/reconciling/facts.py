@@ -1,12 +1,13 @@
 """What a reconcile reads of the lake and of MLflow."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from flows.ml import ledger
-from flows.ml.lake import Lake, Listed
+from flows.ml import ledger, predictions
+from flows.ml.lake import Lake, Listed, ObjectMissing
 from flows.ml.manifest import Manifest
 from flows.ml.reconciling import lake_findings
-from flows.ml.reconciling.lake_findings import ADDRESS, FOLDERS, LakeFacts
+from flows.ml.reconciling.lake_findings import ADDRESS, FOLDERS, PREDICTIONS, LakeFacts
 from flows.ml.reconciling.registry_findings import ModelFacts
 from flows.ml.registry import Version
 from flows.ml.registry_upkeep import Upkeep
@@ -35,6 +36,7 @@ def of_lake(lake: Lake, models: Iterable[ModelFacts], versions: Sequence[Version
         fingerprints={version.fingerprint for version in versions},
         decisions={version.tags.get("decision", "") for version in versions} | {entry.decision for entry in entries},
         used=lake_findings.used(listed, versions),
+        predicted=dict(_predicted(lake, listed)),
     )
 
 
@@ -53,3 +55,15 @@ def _manifests(lake: Lake, listed: Sequence[Listed]) -> dict[str, Manifest]:
     """The manifests of the addresses, by key."""
     keys = [one.key for one in listed if ADDRESS.fullmatch(one.key) and one.key.endswith("/manifest.json")]
     return {key: Manifest.from_json(lake.get(key), key) for key in keys}
+
+
+def _predicted(lake: Lake, listed: Sequence[Listed]) -> Iterator[tuple[str, str | None]]:
+    """The manifests of predictions with the file that each names, None where it is not there.
+
+    One that was replaced since the list was made names a file that may not be on it: so that is looked up.
+    """
+    for one in listed:
+        if PREDICTIONS.fullmatch(one.key) and one.key.endswith("/manifest.json"):
+            with suppress(predictions.PredictionsError, ObjectMissing):
+                found = predictions.Predictions.from_json(lake.get(one.key), lake.uri(one.key))
+                yield one.key, found.data.name if predictions.is_whole(lake, found) else None

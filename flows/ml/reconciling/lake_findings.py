@@ -49,6 +49,8 @@ class LakeFacts:
     ``current`` is the address of each (dataset, month); ``quarantined`` maps the keys of manifests to the objects of
     broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger;
     ``used`` are the addresses that these versions were trained on and judged by, and those that were scored.
+    ``predicted`` maps the keys of manifests of predictions that can be read to the file that each names, None where
+    that is gone.
     """
 
     listed: Sequence[Listed]
@@ -58,6 +60,7 @@ class LakeFacts:
     fingerprints: Set[str]
     decisions: Set[str]
     used: Set[str]
+    predicted: Mapping[str, str | None]
 
 
 def find(facts: LakeFacts, limits: Limits, now: datetime, old: Sequence[Finding] = ()) -> list[Finding]:
@@ -100,9 +103,16 @@ def _months(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding
 def _predictions(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Finding]:
     for (folder, model, _), group in _grouped(facts.listed, PREDICTIONS).items():
         written = max(one.written for one in group)
-        keys = tuple(one.key for one in group)
-        if now - written >= limits.stale and f"{folder}/manifest.json" not in keys:
-            yield Finding(Kind.HALF_WRITTEN, folder, f"it has no manifest {_since(written)}", model, keys)
+        keys, manifest = tuple(one.key for one in group), f"{folder}/manifest.json"
+        lost = facts.predicted.get(manifest, "") is None
+        if now - written >= limits.stale and (manifest not in keys or lost):
+            why = "the file that its manifest names is gone" if lost else f"it has no manifest {_since(written)}"
+            yield Finding(Kind.HALF_WRITTEN, folder, why, model, keys)
+        elif named := facts.predicted.get(manifest):
+            for one in group:
+                if one.key not in (manifest, named) and now - one.written >= limits.stale:
+                    why = f"its manifest names another {_since(one.written)}"
+                    yield Finding(Kind.HALF_WRITTEN, one.key, why, model, (one.key,))
 
 
 def _quarantine(facts: LakeFacts, limits: Limits, now: datetime, gone: Set[str]) -> Iterator[Finding]:
