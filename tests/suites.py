@@ -36,7 +36,8 @@ OPTIONAL = {"browser"}
 OPTIONS = {
     "unit": ("-n", "2"),
     "platform": ("-n", "2", "--dist", "loadfile"),
-    "integration": ("-n", "2", "--dist", "loadfile"),
+    # a third of what each does is to wait for its servers; by name, so that no long module is the last
+    "integration": ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"),
     "demo": ("-n", "2", "--dist", "loadfile"),  # two stories, each in a clone of its own
     # in the lanes of tests/cluster/lanes.py
     "cluster": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),

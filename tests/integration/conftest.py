@@ -16,7 +16,7 @@ from ops.go_programs import cache_folder
 from ops.minio import MinioMissing, find
 from ops.s3_servers import REGION, SEAWEEDFS_PORTS, Server, find_weed, free_ports, make_bucket, running, seaweedfs
 from tests.integration import home as homes
-from tests.integration import monitored, reconciling
+from tests.integration import monitored, reconciling, scored
 from tests.integration.disturbed import Table
 from tests.integration.servers import ROOT, prefect_and_mlflow
 from tests.integration.warm import Warm
@@ -113,6 +113,23 @@ def alarming(home: homes.Home, request: pytest.FixtureRequest) -> homes.Home:
     assert homes.run(retrain, model=homes.MODEL).name == "Promoted"
     home.land(monitored.MONTH, rows=monitored.DRIFTS[getattr(request, "param", "a closed zone")])
     return home
+
+
+@pytest.fixture(scope="module")
+def kept_home(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[homes.Home]:
+    """A home where version 1, trained on 2023-01, is in service; all tests of a module share it."""
+    with homes.home(platform, tmp_path_factory.mktemp("home")) as own:
+        own.land("2023-01", "2023-02")
+        assert homes.run(retrain, model=homes.MODEL, until="2023-02").name == "Promoted"
+        yield own
+
+
+@pytest.fixture
+def served(kept_home: homes.Home) -> homes.Home:
+    """That home, where 2023-03 is there to be scored and was not yet."""
+    kept_home.land(scored.MONTH)
+    scored.clear(kept_home)
+    return kept_home
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -187,6 +188,20 @@ def test_a_run_that_fell_silent_is_crashed_and_run_again(lab: Lab) -> None:
     assert lab.names(run) == ["Scheduled", "Pending", "Running", "Crashed", "Scheduled"]
     crashed = next(state for state in lab.client.read_flow_run_states(run.id) if state.name == "Crashed")
     assert str(crashed.message).startswith(f"nothing was heard of it for {SHORT} s: its process is gone")
+
+
+def test_a_run_that_is_being_cancelled_and_does_not_end_is_cancelled(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    import automations
+
+    monkeypatch.setattr(automations, "CANCELLING", timedelta(seconds=SHORT))
+    for wanted in (*automations.wanted(600, 600, "kubernetes"), automations.rerun(POOL)):
+        automations.apply(lab.client, wanted)
+
+    run = lab.wait(lab.run(Pending(), Running(), Cancelling()), StateType.CANCELLED)
+
+    assert run.state
+    assert str(run.state.message).startswith(f"it did not end by itself within {SHORT} s.")
+    assert lab.names(run) == ["Scheduled", "Pending", "Running", "Cancelling", "Cancelled"]
 
 
 def test_a_run_that_does_not_start_is_crashed_and_left(lab: Lab) -> None:

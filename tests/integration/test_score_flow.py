@@ -1,6 +1,5 @@
 """What ``score`` writes, how it ends, and what it leaves where something is wrong."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import mlflow.pyfunc
@@ -10,47 +9,18 @@ import pytest
 
 from flows.datasets import green_trips
 from flows.ml import landing, ledger, predictions
-from flows.ml.predictions import Predictions
 from flows.ml.training import as_pandas, raw_rows
 from flows.models.trip_duration import MODEL as DEFINITION
-from flows.retrain import retrain
 from flows.score import score
-from tests.integration import calls
-from tests.integration import home as homes
 from tests.integration.home import DATASET, GIT_SHA, MODEL, Home, artifacts, run
+from tests.integration.scored import MONTH, found, whole
 from tests.integration.warm import Warm
-
-MONTH = "2023-03"
-
-
-@pytest.fixture(scope="module")
-def kept_home(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home where version 1, trained on 2023-01, is in service; all tests of this module share it."""
-    with homes.home(platform, tmp_path_factory.mktemp("home")) as own:
-        own.land("2023-01", "2023-02")
-        assert run(retrain, model=MODEL, until="2023-02").name == "Promoted"
-        yield own
-
-
-@pytest.fixture
-def served(kept_home: Home) -> Home:
-    """That home, where 2023-03 is there to be scored and was not yet."""
-    kept_home.land(MONTH)
-    clear(kept_home)
-    return kept_home
 
 
 def month(home: Home) -> tuple[str, pl.DataFrame]:
     """The address of the month and its rows."""
     found = landing.manifest(home.lake, DATASET, MONTH)
     return found.address, pl.read_parquet(landing.fetch(home.lake, found, home.folder))
-
-
-def found(home: Home, version: int = 1) -> Predictions:
-    """The predictions of the month."""
-    manifest = predictions.find(home.lake, MODEL, MONTH, landing.manifest(home.lake, DATASET, MONTH).address, version)
-    assert manifest
-    return manifest
 
 
 def test_every_row_of_the_month_has_the_prediction_of_the_stored_model(served: Home) -> None:
@@ -186,37 +156,3 @@ def test_two_at_once_leave_one_manifest_and_both_end_clearly(served: Home, warm:
     assert sorted(end["name"] for end in ends) == ["Scored", "Unchanged"]
     assert ends[0]["message"] == ends[1]["message"]
     assert whole(served)
-
-
-def test_killed_at_any_call_it_leaves_nothing_half_and_the_next_run_completes_it(served: Home, warm: Warm) -> None:
-    parameters = {"model": MODEL, "month": MONTH}
-    made = calls.of(warm, served.env, "score", **parameters)
-    wanted, completed = found(served), 0
-    clear(served)
-    for moment in calls.leaving(made, served.objects, warm, served.env, "score", **parameters):
-        left = predictions.find(served.lake, MODEL, MONTH, wanted.address, 1)
-        assert left is None or whole(served), moment
-
-        with warm.run("score", served.env, **parameters) as rerun:
-            end = rerun.end()
-
-        assert end["name"] == ("Unchanged" if left else "Scored"), moment
-        assert whole(served), moment
-        assert found(served).data == wanted.data, moment
-        completed += 1
-        clear(served)
-    assert completed >= 2  # once the file is there, and once the manifest is
-
-
-def whole(home: Home) -> bool:
-    """Whether the one manifest and the one file it names are all there is, and fit each other."""
-    manifest = found(home)
-    predictions.read(home.lake, manifest, home.folder)
-    keys = sorted(home.lake.keys("predictions/"))
-    return keys == sorted([manifest.data.name, f"{manifest.data.name.rpartition('/')[0]}/manifest.json"])
-
-
-def clear(home: Home) -> None:
-    """Take all predictions."""
-    for key in list(home.lake.keys("predictions/")):
-        home.lake.delete(key)
