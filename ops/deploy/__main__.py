@@ -88,6 +88,8 @@ def _submit(given: argparse.Namespace) -> int:
     """The verb in a Job. A registry is asked from here, where one is logged in; the pod's own image is proof enough."""
     if given.inner == "rollback" and given.to != deploying.PREVIOUS:
         records.require_commit(given.to)
+    if given.inner in ("plan", "apply"):  # the image is that of the tree, the commit that of HEAD
+        checkout.require_clean(ROOT)
     own = given.inner in BRINGS_NO_IMAGE and not given.image
     image = "" if own else checks.image(_image(given), trusted=given.trust_image)
     commit = checkout.head(ROOT)

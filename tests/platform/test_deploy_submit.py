@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ops.deploy import __main__ as commands
-from ops.deploy import job
+from ops.deploy import checkout, job
 from ops.deploy.errors import NotDeployed
 from tests.platform.chart import ROOT
 from tests.unit import stand_ins
@@ -81,6 +81,7 @@ class Cluster:
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     stand_ins.first_on_path(tmp_path, monkeypatch)
     monkeypatch.setattr(job, "POLL", 0.0)
+    monkeypatch.setattr(checkout, "require_clean", lambda _: None)  # whoever changes the code has a tree that is not
     made = Cluster(tmp_path)
     made.pod(RUNNING)
     return made
@@ -274,6 +275,23 @@ def test_an_environment_that_the_cluster_is_not_is_refused_before_a_job_is_made(
 
     assert commands.main() == 1
     assert "the kubeconfig leads to staging, and this is meant for production." in capsys.readouterr().err
+    assert not (cluster.folder / "created").exists()
+
+
+@pytest.mark.parametrize("verb", ["apply", "plan"])
+def test_a_tree_that_differs_from_its_commit_is_refused_before_a_job_is_made(
+    cluster: Cluster, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its image would be that of its locks, and its commit another."""
+
+    def refuse(_: Path) -> None:
+        raise NotDeployed("1 files differ from the commit")
+
+    monkeypatch.setattr(checkout, "require_clean", refuse)
+    monkeypatch.setattr("sys.argv", ["deploy", "submit", verb, "--image", "flows:1", "--trust-image"])
+
+    assert commands.main() == 1
+    assert capsys.readouterr().err == "trainyard: 1 files differ from the commit\n"
     assert not (cluster.folder / "created").exists()
 
 

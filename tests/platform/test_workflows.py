@@ -1,6 +1,7 @@
 """The workflows before actionlint and zizmor; their verbs, with programs that stand in for what is not here."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ops import refresh
 from ops.lint import tools, workflows
 from tests import suites
 from tests.unit import stand_ins
@@ -121,6 +123,16 @@ def test_packages_and_images_are_refreshed_every_week() -> None:
     (weekly,) = loaded("scheduled.yaml")[True]["schedule"]
 
     assert weekly["cron"].split()[2:] == ["*", "*", "1"]
+    assert "workflow_dispatch" in loaded(refresh.WORKFLOW)[True]  # by which the refresh starts it
+
+
+def test_uv_is_that_of_the_lock_everywhere() -> None:
+    names = [path.name for path in (ROOT / workflows.FOLDER).glob("*.yaml")]
+    steps = [step for name in names for job in loaded(name)["jobs"].values() for step in job.get("steps", ())]
+    given = [step.get("with", {}) for step in steps if step.get("uses", "").startswith("astral-sh/setup-uv@")]
+
+    assert {each.get("version-file") for each in given} == {"ops/requirements.txt"}
+    assert re.search(r"^uv==\d", (ROOT / "ops/requirements.txt").read_text(), re.MULTILINE)
 
 
 def test_whatever_changes_an_environment_shares_its_group_and_is_never_cut_off() -> None:
