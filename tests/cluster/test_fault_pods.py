@@ -39,6 +39,7 @@ def test_a_run_beyond_its_deadline_ends(lost_pods: How) -> None:
     found = lost_pods("late")
 
     assert found.state in ("Failed", "Crashed")
+    assert re.search("No active or succeeded pods found|was evicted, or reached its deadline", found.sentence)
     assert found.run.run_count <= MOST
 
 
@@ -56,6 +57,7 @@ def test_a_run_that_nobody_in_its_pod_can_end_is_cancelled_all_the_same(
     found = lost_pods(scenario)
 
     assert found.state == "Cancelled"
+    assert found.sentence.startswith("Flow run cancellation timed out")
     lab.platform.await_no_job(found.run, JOB_GONE)
 
 

@@ -239,7 +239,11 @@ def test_an_operator_is_back_at_the_version_before_from_a_cold_pod(
     assert took < PROMOTED
 
 
-@pytest.fixture
+def test_by_then_the_job_of_the_cancelled_run_is_gone(cluster: Platform, slow_run: FlowRun) -> None:
+    cluster.await_no_job(slow_run, JOB_STAYS + CANCELLED)
+
+
+@pytest.fixture(scope="module")
 def slow_run(cluster: Platform, job: Job) -> FlowRun:
     """A training that takes minutes, of what no version was trained on."""
     slow = cluster.deploy_entry(RETRAIN, "slow", {"commit": faults.hindered(cluster)})

@@ -9,6 +9,7 @@ from prefect.utilities.schema_tools.validation import is_valid_schema, validate
 from prefect.utilities.templating import find_placeholders
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
+from ops.chart import CHART
 from ops.lint import prefect_yaml
 from ops.lint.prefect_yaml import Entry
 from tests.platform import chart, flow_run_job
@@ -130,6 +131,15 @@ def test_a_jobs_deadline_is_longer_than_its_flows_timeout(name: str) -> None:
 
     assert flow.timeout_seconds is not None
     assert deadline >= flow.timeout_seconds + 300
+
+
+def test_so_it_is_for_the_smoke_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / CHART / "files" / "bootstrap"))
+    import bootstrap
+    import smoke
+
+    assert smoke.smoke.timeout_seconds
+    assert smoke.smoke.timeout_seconds + 300 <= bootstrap.SMOKE_DEADLINE
 
 
 @every_deployment

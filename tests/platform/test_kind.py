@@ -329,7 +329,7 @@ def test_a_step_that_failed_is_not_told_as_done() -> None:
     assert out.getvalue() == "Loading ...\n"
 
 
-def test_the_seconds_of_a_whole_kind_up_are_told_at_its_end(
+def test_a_kind_up_ends_with_its_seconds_the_addresses_and_the_next_three_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: access.Access
 ) -> None:
     out, seconds = io.StringIO(), iter([100.0, 163.2])
@@ -338,7 +338,10 @@ def test_the_seconds_of_a_whole_kind_up_are_told_at_its_end(
 
     kind.VERBS["up"][0](Console(file=out), Cluster("one", tmp_path))
 
-    assert out.getvalue().splitlines()[0] == "The platform is up, after 63 s"
+    said = out.getvalue()
+    assert said.splitlines()[0] == "The platform is up, after 63 s"
+    assert [one for one in (found.prefect, found.mlflow, found.s3) if one not in said] == []
+    assert re.findall(r"^  (make kind-\w+|eval)", said, re.MULTILINE) == ["make kind-demo", "eval", "make kind-down"]
 
 
 @pytest.mark.parametrize("verb", ["up", "deploy", "demo", "status", "env", "down"])

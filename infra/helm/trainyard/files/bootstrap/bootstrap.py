@@ -33,6 +33,8 @@ from prefect_aws import S3Bucket
 from pydantic import BaseModel, ConfigDict
 
 RESULTS_BLOCK = "trainyard-results"
+SMOKE_DEADLINE = 600
+"""Seconds after which the Job of the smoke test is ended: its flow's timeout, and as long to start."""
 OPERATORS = "operators"
 OPERATORS_WAIT = "Promotions, rollbacks and reconciles started by hand: they wait for no other run."
 
@@ -232,7 +234,7 @@ def apply_smoke_deployment(client: SyncPrefectClient, pool_name: str, smoke: Smo
         description="Try what a flow run needs of the platform. `helm test` runs it.",
         tags=["platform"],
         work_pool_name=pool_name,
-        job_variables={"image": smoke.image, "memory": "512Mi", "scratch": "256Mi", "deadline_seconds": 600},
+        job_variables={"image": smoke.image, "memory": "512Mi", "scratch": "256Mi", "deadline_seconds": SMOKE_DEADLINE},
         entrypoint="smoke.py:smoke",
         pull_steps=[
             {"prefect.deployments.steps.run_shell_script": {"script": script, "shell": True}},

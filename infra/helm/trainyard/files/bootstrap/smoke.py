@@ -18,7 +18,11 @@ class SmokeError(Exception):
     """What does not work, and what to look at."""
 
 
-@flow(name="smoke", description="Try what a flow run needs of the platform: the lake, MLflow, the repository.")
+@flow(
+    name="smoke",
+    description="Try what a flow run needs of the platform: the lake, MLflow, the repository.",
+    timeout_seconds=240,
+)
 def smoke() -> State:
     """Write, read and delete an object in the lake, and through MLflow; ask for models, and the repository's head."""
     said = [lake(), registry(), artifacts(), repository()]
