@@ -244,6 +244,20 @@ def test_a_backfill_that_was_killed_goes_on_where_it_stopped(home: Home, as_itse
     assert named == {f"ingest {DATASET} {month}" for month in begun}
 
 
+def test_one_month_that_cannot_be_scored_stops_no_other_and_is_named_at_the_end(home: Home) -> None:
+    home.land("2023-01", "2023-02", "2023-03")
+    run(retrain, model=MODEL, until="2023-02")
+    damaged = f"raw/{DATASET}/2023-03/{landing.manifest(home.lake, DATASET, '2023-03').address}/data.parquet"
+    home.lake.replace(damaged, b"not what was landed", home.lake.read(damaged)[1])
+
+    state = run(backfill_scores, model=MODEL)
+
+    assert (state.type.value, state.name) == ("FAILED", "Incomplete")
+    assert str(state.message).startswith("1 failed: 2023-03: ")
+    assert str(state.message).endswith("2 filled: 2023-01, 2023-02")
+    assert len([key for key in home.objects() if key.endswith("-data.parquet")]) == 2
+
+
 def test_the_scores_that_the_champion_lacks_are_written_and_those_there_are_left(home: Home) -> None:
     home.land("2023-01", "2023-02")
     run(retrain, model=MODEL)
