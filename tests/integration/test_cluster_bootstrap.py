@@ -507,10 +507,24 @@ def test_whatever_prefect_or_its_client_refuses_is_a_sentence(
     assert (bootstrap.main(), capsys.readouterr().err) == (1, f"trainyard: {sentence}\n")
 
 
+def smoke_program(changes: str) -> list[str]:
+    """The program of the pod of `helm test`, with changes."""
+    code = f"import sys; sys.path.insert(0, sys.argv[1]); import run_smoke; {changes}; sys.exit(run_smoke.main())"
+    return [sys.executable, "-c", code, str(FILES)]
+
+
 def helm_test(env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """The program of the pod of `helm test`."""
-    command = [sys.executable, str(FILES / "run_smoke.py")]
+    """The program of the pod of `helm test`, which waits for no bootstrap."""
+    command = smoke_program("run_smoke.APPLIED_WITHIN = 0")
     return subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_helm_test_waits_for_a_bootstrap_that_is_still_at_work(client, cluster, tmp_path: Path) -> None:
+    with subprocess.Popen(smoke_program("run_smoke.run = lambda: 0"), env=dict(cluster)) as begun_before:
+        applied_by_then = run(cluster, tmp_path)
+        ended = begun_before.wait(60)
+
+    assert (applied_by_then.returncode, ended) == (0, 0)
 
 
 @pytest.mark.parametrize(

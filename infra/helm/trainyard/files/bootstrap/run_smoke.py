@@ -2,38 +2,49 @@
 
 import os
 import sys
+import time
 
 import checks
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
 DEPLOYMENT = "smoke/platform"
-PATIENCE = 240.0
-"""Seconds the run may take, most of them a first pull of the image: less than the five minutes Helm waits."""
+APPLIED_WITHIN = 60.0
+"""Seconds the bootstrap is given to end: an installation that was waited for may be ready before it has."""
+PATIENCE = 220.0
+"""Seconds the run may take, most of them a first pull of the image: with the others less than Helm's five minutes."""
 
 
 def main() -> int:
     """Exit status 0 where the run ended Completed, else 1 and a sentence."""
+    until = time.monotonic() + APPLIED_WITHIN
     try:
         with get_client(sync_client=True) as client:
             checks.prefect_answers(client)
-            applied = client.read_deployment_by_name(DEPLOYMENT).version
-        if (wanted := os.environ.get(checks.APPLIED, applied)) != applied:
-            job = str(wanted).rpartition(".")[0]
-            return checks.fail(
-                f"what is applied to Prefect is that of {applied or 'an earlier chart'}: this revision's bootstrap Job"
-                f" is still at work or has failed. Its log says why: kubectl logs job/{job}"
-            )
-        return run()
+            while (lacking := unapplied(client)) and time.monotonic() < until:
+                time.sleep(1)
+        return checks.fail(lacking) if lacking else run()
     except (checks.BootstrapError, checks.NotYet) as error:
         return checks.fail(str(error))
+
+
+def unapplied(client: SyncPrefectClient) -> str:
+    """That this revision's bootstrap has not made the deployment, as a sentence; empty where it has."""
+    try:
+        applied = client.read_deployment_by_name(DEPLOYMENT).version
     except ObjectNotFound:
-        return checks.fail(
+        return (
             f"Prefect has no deployment {DEPLOYMENT}: the bootstrap Job, which makes it, is still at work or has"
             " failed. Its log says why: kubectl logs --selector app.kubernetes.io/component=bootstrap --tail=20"
         )
+    if (wanted := os.environ.get(checks.APPLIED, applied)) == applied:
+        return ""
+    return (
+        f"what is applied to Prefect is that of {applied or 'an earlier chart'}: this revision's bootstrap Job"
+        f" is still at work or has failed. Its log says why: kubectl logs job/{str(wanted).rpartition('.')[0]}"
+    )
 
 
 def run() -> int:
