@@ -65,7 +65,8 @@ for top, folders, files in os.walk("/"):
 LEFT = """
 for name in pip pip3 uv gcc cc make ld strip perldoc; do command -v $name; done
 find / -xdev -type d -name pip -path '*-packages*' 2>/dev/null
-find /var/lib/apt/lists /var/cache/apt /var/log /tmp /var/tmp /root/.cache /home -type f 2>/dev/null
+find /var/lib/apt/lists /var/cache/apt /var/log /tmp /var/tmp /home -type f 2>/dev/null
+find / -xdev -type f -path '*/.cache/*' 2>/dev/null
 find /opt/trainyard -type d -name tests
 find / -xdev -name requirements.txt 2>/dev/null
 true

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
@@ -74,6 +75,12 @@ class Delivery:
         """The image of the flow runs as the clone's files name it."""
         (found,) = (each for each in images.images(self.platform.root, self.registry) if each.name == "flows")
         return found.reference
+
+    @property
+    def tags(self) -> set[str]:
+        """The tags of the image of the flow runs in the registry."""
+        found: list[str] = httpx.get(f"http://{self.registry}/v2/flows/tags/list").json()["tags"]
+        return set(found)
 
     def push_code(self, word: str, cron: str = "", **changed: str) -> str:
         """Commit and push a probe that says a word, and ``cron`` as the days of publication; the commit."""
@@ -172,7 +179,7 @@ def delivery(cluster: Platform) -> Iterator[Delivery]:
 
 
 def test_a_commit_alone_is_deployed_and_builds_nothing(delivery: Delivery, say: Callable[[str], None]) -> None:
-    before = checks.image(delivery.image, trusted=False)
+    before, tags = checks.image(delivery.image, trusted=False), delivery.tags
     began = time.monotonic()
     commit = delivery.push_code("one", cron=LEAP_DAYS)
 
@@ -190,6 +197,7 @@ def test_a_commit_alone_is_deployed_and_builds_nothing(delivery: Delivery, say: 
     assert deployed == commit
     assert image == before
     assert image.startswith(f"{delivery.registry}/flows@sha256:")
+    assert delivery.tags == tags
     assert delivery.platform.run(PROBE).message == f"{commit} one False"
     record = records.head(delivery.platform.lake())
     assert record

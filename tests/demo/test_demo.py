@@ -153,7 +153,7 @@ def test_status_says_what_runs(clone: Clone, after_first: dict) -> None:
         assert re.search(rf"^{name} +running, \d+ processes, \d+ MiB$", made.text, re.MULTILINE)
 
 
-def test_a_second_demo_registers_nothing_writes_nothing_and_is_faster(
+def test_a_second_demo_registers_nothing_and_writes_nothing_in_a_fraction_of_the_time(
     clone: Clone, first: Made, after_first: dict
 ) -> None:
     made = clone.make("demo")
@@ -164,7 +164,7 @@ def test_a_second_demo_registers_nothing_writes_nothing_and_is_faster(
     assert end(made) == end(first)
     assert set(after["objects"].items()) ^ set(after_first["objects"].items()) == set()
     assert after == after_first
-    assert made.seconds < first.seconds
+    assert made.seconds < first.seconds / 2
 
 
 @pytest.mark.parametrize(("version", "threads"), [(1, 1), (1, 2), (2, 1), (2, 2)])

@@ -119,6 +119,7 @@ def test_every_run_that_crashed_is_run_again_while_the_database_is_busy(lab: Lab
 
         for run in runs:
             lab.wait(run, StateType.SCHEDULED)
+            assert lab.names(run).count("Scheduled") == 2  # as it was made, and once more
 
 
 @pytest.mark.usefixtures("rerun")
