@@ -33,6 +33,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.integration.warm import PATIENCE, Warm
 
 SERVERS = {"S3": "AWS_ENDPOINT_URL", "MLflow": "MLFLOW_TRACKING_URI"}
@@ -80,6 +82,16 @@ def changes(what: str) -> bool:
     return what.split()[1] not in READS
 
 
+def every_one() -> bool:
+    """Whether every call is to be disturbed, by EVERY_CALL=1 in the environment."""
+    return bool(os.environ.get("EVERY_CALL"))
+
+
+def timeout(seconds: float = 900, every: float = 3 * 3600) -> pytest.MarkDecorator:
+    """The time that a test of a share of the calls may take; ``every`` where every one is disturbed."""
+    return pytest.mark.timeout(every if every_one() else seconds)
+
+
 def moments(made: Sequence[str]) -> Iterator[Moment]:
     """Every moment at which a run that makes these calls may be killed, as the servers can tell them apart.
 
@@ -87,7 +99,7 @@ def moments(made: Sequence[str]) -> Iterator[Moment]:
     leaves all as it was, and so does the time between two. With EVERY_CALL=1 in the environment, before every call and
     after every change.
     """
-    every, last = bool(os.environ.get("EVERY_CALL")), max(n for n, what in enumerate(made, 1) if changes(what))
+    every, last = every_one(), max(n for n, what in enumerate(made, 1) if changes(what))
     for number, what in enumerate(made, start=1):
         if every or number == 1 or changes(what):
             yield Moment(number, False, what)

@@ -1,7 +1,6 @@
 """A flow disturbed again and again: what it is tried with, and the table of what came of it."""
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +48,7 @@ class Table:
 def shared(made: Sequence[str], flow: str, way: str) -> list[Moment]:
     """The moments at which a flow is disturbed in a way: all of them, or its share."""
     every = list(calls.moments(made)) if way == "killed" else list(_wrong(made, way))
-    if os.environ.get("EVERY_CALL"):
+    if calls.every_one():
         return every
     return every[:: SHARE[flow]] if way == "killed" else every[ERRORS.index(way) :: max(SHARE[flow], 4) * len(ERRORS)]
 

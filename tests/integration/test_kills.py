@@ -6,7 +6,6 @@ kind of error at every change; without, each kind has its share of the moments. 
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from typing import Any
 import pytest
 
 from flows.ml import landing, stored
+from tests.integration import calls
 from tests.integration import home as homes
 from tests.integration.disturbed import WAYS, Trial, fill
 from tests.integration.home import DATASET, MODEL, Home
 
-pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
+pytestmark = calls.timeout()
 
 MONTHS = ("2023-01", "2023-02")
 

@@ -1,21 +1,19 @@
 """``backfill`` and ``backfill-scores`` killed at their calls: the next run does what is left, and nothing twice."""
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pytest
-
 from flows.ml import landing, predictions
 from flows.retrain import retrain
+from tests.integration import calls
 from tests.integration import home as homes
 from tests.integration.disturbed import Trial
 from tests.integration.home import DATASET, MODEL, Home, run
 from tests.integration.slots import limited
 
-pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
+pytestmark = calls.timeout()
 
 MONTHS = ["2023-01", "2023-02", "2023-03"]
 PLENTY = 1000

@@ -1,9 +1,7 @@
 """A ``monitor`` killed at its calls: one report, one alarm, and one retrain that answers it."""
 
-import os
 from typing import Any
 
-import pytest
 from mlflow import MlflowClient
 
 from flows.ml import landing
@@ -13,7 +11,7 @@ from tests.integration.home import DATASET, MODEL, Home, run
 from tests.integration.monitored import MONTH, alarms, events, markers, reports
 from tests.integration.warm import Warm
 
-pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
+pytestmark = calls.timeout()
 
 
 def test_a_monitor_killed_at_any_call_is_completed_by_the_next_one(alarming: Home, warm: Warm) -> None:
@@ -46,7 +44,7 @@ def forget(home: Home, address: str) -> None:
 def test_an_answer_killed_again_and_again_further_on_leads_to_one_retrain(alarming: Home, warm: Warm) -> None:
     with warm.run("monitor", alarming.env, model=MODEL, and_retrain=False) as scored:
         assert scored.end()["name"] == "Alarm"
-    number, step = 0, 1 if os.environ.get("EVERY_CALL") else 11
+    number, step = 0, 1 if calls.every_one() else 11
 
     # A run that is killed later each time, until none is: what each one finds is what all before it left.
     while calls.kill(warm, alarming.env, calls.Moment(number := number + step, after=True), "monitor", model=MODEL):

@@ -1,7 +1,6 @@
 """``monthly`` disturbed at its calls: month, scores, report and version are each there once, and whole, in the end."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ import pytest
 
 from flows.ml import landing, predictions, stored
 from flows.retrain import retrain
+from tests.integration import calls
 from tests.integration import home as homes
 from tests.integration.disturbed import WAYS, Trial
 from tests.integration.home import DATASET, MODEL, Home, run
 from tests.integration.monitored import reports
 
-pytestmark = pytest.mark.timeout(6 * 3600 if os.environ.get("EVERY_CALL") else 1500)
+pytestmark = calls.timeout(1500, every=6 * 3600)
 
 MONTH = "2023-03"
 

@@ -1,7 +1,6 @@
 """``promote`` killed at its calls to S3 and MLflow, and these calls gone wrong: as ``test_kills.py``."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,11 +8,12 @@ import pytest
 
 from flows.ml import ledger
 from flows.retrain import retrain
+from tests.integration import calls
 from tests.integration import home as homes
 from tests.integration.disturbed import WAYS, Trial, fill
 from tests.integration.home import MODEL, Home, run
 
-pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
+pytestmark = calls.timeout()
 
 ADA = {"operator": "ada", "reason": "the day before was better"}
 

@@ -1,23 +1,22 @@
 """``reconcile`` killed at its calls: the next one repairs what is left, and what is in use is as it was."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
-import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Failed, Running
 
+from tests.integration import calls
 from tests.integration import home as homes
 from tests.integration.disturbed import Trial
 from tests.integration.home import DATASET, MODEL, Home
 from tests.integration.reconciling import Plants, close_all, done, look, start, state_of, unwatched
 from tests.integration.warm import NOTHING_IS_YOUNG
 
-pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
+pytestmark = calls.timeout()
 
 OTHER = "0" * 64
 LOST = (

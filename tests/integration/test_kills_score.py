@@ -1,16 +1,12 @@
 """A ``score`` killed at its calls: nothing half is left, and the next one completes it."""
 
-import os
-
-import pytest
-
 from flows.ml import predictions
 from tests.integration import calls
 from tests.integration.home import MODEL, Home
 from tests.integration.scored import MONTH, clear, found, whole
 from tests.integration.warm import Warm
 
-pytestmark = pytest.mark.timeout(3 * 3600 if os.environ.get("EVERY_CALL") else 900)
+pytestmark = calls.timeout()
 
 
 def test_killed_at_any_call_it_leaves_nothing_half_and_the_next_run_completes_it(served: Home, warm: Warm) -> None:

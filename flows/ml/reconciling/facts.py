@@ -1,5 +1,6 @@
 """What a reconcile reads of the lake and of MLflow."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
@@ -53,8 +54,7 @@ def _month(found: Manifest) -> str:
 
 def _manifests(lake: Lake, listed: Sequence[Listed]) -> dict[str, Manifest]:
     """The manifests of the addresses, by key."""
-    keys = [one.key for one in listed if ADDRESS.fullmatch(one.key) and one.key.endswith("/manifest.json")]
-    return {key: Manifest.from_json(lake.get(key), key) for key in keys}
+    return {key: Manifest.from_json(lake.get(key), key) for key in _keys(listed, ADDRESS)}
 
 
 def _predicted(lake: Lake, listed: Sequence[Listed]) -> Iterator[tuple[str, str | None]]:
@@ -62,8 +62,12 @@ def _predicted(lake: Lake, listed: Sequence[Listed]) -> Iterator[tuple[str, str 
 
     One that was replaced since the list was made names a file that may not be on it: so that is looked up.
     """
-    for one in listed:
-        if PREDICTIONS.fullmatch(one.key) and one.key.endswith("/manifest.json"):
-            with suppress(predictions.PredictionsError, ObjectMissing):
-                found = predictions.Predictions.from_json(lake.get(one.key), lake.uri(one.key))
-                yield one.key, found.data.name if predictions.is_whole(lake, found) else None
+    for key in _keys(listed, PREDICTIONS):
+        with suppress(predictions.PredictionsError, ObjectMissing):
+            found = predictions.Predictions.from_json(lake.get(key), lake.uri(key))
+            yield key, found.data.name if predictions.is_whole(lake, found) else None
+
+
+def _keys(listed: Sequence[Listed], pattern: re.Pattern[str]) -> list[str]:
+    """The keys of the manifests among the objects that a pattern is of."""
+    return [one.key for one in listed if pattern.fullmatch(one.key) and one.key.endswith("/manifest.json")]

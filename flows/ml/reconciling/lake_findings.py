@@ -104,7 +104,7 @@ def _predictions(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Fi
     for (folder, model, _), group in _grouped(facts.listed, PREDICTIONS).items():
         written = max(one.written for one in group)
         keys, manifest = tuple(one.key for one in group), f"{folder}/manifest.json"
-        lost = facts.predicted.get(manifest, "") is None
+        lost = manifest in facts.predicted and facts.predicted[manifest] is None
         if now - written >= limits.stale and (manifest not in keys or lost):
             why = "the file that its manifest names is gone" if lost else f"it has no manifest {_since(written)}"
             yield Finding(Kind.HALF_WRITTEN, folder, why, model, keys)

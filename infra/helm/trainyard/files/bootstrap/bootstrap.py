@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict
 
 RESULTS_BLOCK = "trainyard-results"
 SMOKE_DEADLINE = 600
-"""Seconds after which the Job of the smoke test is ended: its flow's timeout, and as long to start."""
+"""Seconds after which the Job of the smoke test is ended: its flow's timeout, and six minutes to start."""
 OPERATORS = "operators"
 OPERATORS_WAIT = "Promotions, rollbacks and reconciles started by hand: they wait for no other run."
 
