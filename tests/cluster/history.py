@@ -1,8 +1,6 @@
-"""The chart as it was before: what an upgrade starts from."""
+"""The platform as it was before: what an upgrade starts from."""
 
-import io
 import subprocess
-import tarfile
 from pathlib import Path
 
 MAIN = ("origin/HEAD", "origin/main", "main")
@@ -21,14 +19,12 @@ def earlier(root: Path, folder: Path) -> str | None:
     return None
 
 
-def extracted(root: Path, commit: str, folder: Path, where: Path) -> Path:
-    """The folder as it was at a commit, written below ``where``; its path."""
-    packed = subprocess.run(
-        ["git", "-C", str(root), "archive", commit, str(folder)], capture_output=True, check=True
-    ).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(where, filter="data")
-    return where / folder
+def checked_out(root: Path, commit: str, where: Path) -> Path:
+    """The repository as it was at a commit, in a clone below ``where``; its path."""
+    clone = where / "trainyard"
+    for argv in (["clone", "--quiet", "--no-checkout", str(root), str(clone)], ["-C", str(clone), "checkout", commit]):
+        subprocess.run(["git", *argv], capture_output=True, check=True)
+    return clone
 
 
 def _branched(root: Path) -> str | None:

@@ -81,14 +81,15 @@ class Release:
         return done.stdout
 
     def apply(
-        self, verb: str, *options: str, values: Mapping[str, Any] | None = None, chart: Path | None = None
+        self, verb: str, *options: str, values: Mapping[str, Any] | None = None, root: Path | None = None
     ) -> float:
         """Install or upgrade, with the profile of a laptop; the seconds Helm took. Raises ``HelmRefused``.
 
-        ``values`` are by their dotted keys.
+        ``values`` are by their dotted keys. Chart and images are those of ``root``, or else of the platform's commit.
         """
-        chart = chart or self.platform.root / CHART
-        given = {**SMALL, **self._addresses(), **(values or {})}
+        root = root or self.platform.root
+        chart = root / CHART
+        given = {**SMALL, **self._addresses(images.own(root)), **(values or {})}
         began = time.monotonic()
         files = (str(chart), f"--values={chart / 'values-laptop.yaml'}")
         self.helm(verb, *files, *(f"--set-json={key}={json.dumps(value)}" for key, value in given.items()), *options)
@@ -98,8 +99,8 @@ class Release:
         """The images of the platform's commit by their names: flows, server, mlflow."""
         return images.own(self.platform.root)
 
-    def _addresses(self) -> dict[str, Any]:
-        given = {f"images.{name}": reference for name, reference in self.images().items()}
+    def _addresses(self, own: Mapping[str, str]) -> dict[str, Any]:
+        given = {f"images.{name}": reference for name, reference in own.items()}
         urls = {f"{name}.url": f"http://127.0.0.1:{self.ports[name]}" for name in ("prefect", "mlflow")}
         return {**given, **urls, "git.repository": "git://git.trainyard.svc/trainyard.git"}
 

@@ -8,7 +8,8 @@ from tests.cluster.faults import EVERY, START, Ended, Lab
 
 MODELS = (
     *("pod-deleted", "pod-killed", "out-of-memory", "deadline", "put-back"),
-    *("no-image", "no-room", "worker-killed", "job-lost", "api-restarted", "mlflow-away"),
+    *("no-image", "no-room", "worker-killed", "worker-replaced", "job-lost"),
+    *("api-restarted", "mlflow-away"),
     *("cancelled-unstarted", "cancelled-hanging", "same-moment"),
 )
 """A model for each fault, so that their runs do not meet."""

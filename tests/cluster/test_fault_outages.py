@@ -10,7 +10,7 @@ import pytest
 
 from ops.kind.tools import CommandFailed
 from tests.cluster.faults import DONE, EVERY, START, Again, How, Lab, at_once, begun_again
-from tests.cluster.scenarios import NEVER_STARTED
+from tests.cluster.scenarios import GONE, NEVER_STARTED
 
 pytestmark = pytest.mark.timeout(2400)  # the first test of a session waits for images and cluster
 
@@ -19,19 +19,20 @@ SILENCE = 240.0 + START
 (prefect.silenceSeconds), is run again by itself then, and a busy machine takes its time."""
 AWAY = 60.0
 """Seconds that MLflow is away after a training has ended."""
-LEFT_ALONE = ("worker killed", "job lost")
+LEFT_ALONE = ("worker killed", "worker replaced", "job lost")
 """Runs that no worker looked after for a while."""
 
 
 @pytest.fixture(scope="module")
 def without_worker(lab: Lab, never_started: How) -> Iterator[How]:
-    """Two runs in training while the worker is told to stop and the next one killed.
+    """Three runs in training while the worker is told to stop and the next one killed.
 
-    One of them loses its Job before there is a worker again.
+    One of them loses its Job before there is a worker again, another its processes once there is one.
     """
     with lab.platform.disturbing():
         went_on, lost = lab.start("worker-killed", slow=1.0), lab.start("job-lost", slow=2.0)
-        _, pod = lab.training(went_on), lab.training(lost)
+        taken_over = lab.start("worker-replaced", slow=1.5)
+        _, pod, watched = lab.training(went_on), lab.training(lost), lab.training(taken_over)
         job = lab.platform.get("pod", pod)[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
         lab.platform.kubectl("rollout", "restart", "deployment/trainyard-worker")
         lab.platform.kubectl("rollout", "status", "deployment/trainyard-worker", "--timeout=300s")
@@ -39,12 +40,20 @@ def without_worker(lab: Lab, never_started: How) -> Iterator[How]:
             kill_worker(lab)
             lab.kill(pod)
             lab.platform.kubectl("delete", "job", job)
+        lab.platform.kubectl("rollout", "status", "deployment/trainyard-worker", "--timeout=300s")
         with lab.platform.client() as client:
             state = client.read_flow_run(went_on.id).state
         assert state
         assert state.is_running(), f"the worker came back too late to show anything: {state!r}"
     ends = {
         "worker killed": partial(lab.end, "worker stopped, and the next one killed, mid-training", went_on, START),
+        "worker replaced": partial(
+            lab.end,
+            "every process of the pod killed, whose worker was replaced",
+            taken_over,
+            GONE,
+            lambda: lab.kill(watched),
+        ),
         "job lost": partial(lab.end, "Job lost while no worker was there", lost, SILENCE),
     }
     with at_once(ends) as found:
@@ -64,6 +73,14 @@ def test_a_run_goes_on_while_a_worker_stops_and_the_next_is_killed(lab: Lab, wit
 
     assert (found.state, found.run.run_count) == ("Promoted", 1)
     assert len(lab.platform.pods(found.run)) == 1
+
+
+def test_the_next_worker_looks_after_the_runs_of_the_one_before(without_worker: How) -> None:
+    found = without_worker("worker replaced")
+
+    assert found.crash
+    assert "nothing was heard of it" not in found.crash  # as of one that no worker looked after
+    assert (found.state, found.run.run_count) == ("Promoted", 2)
 
 
 def test_mlflow_may_be_away_for_a_minute_when_training_ends(lab: Lab, without_worker: How) -> None:
@@ -132,7 +149,10 @@ def test_a_run_that_no_node_has_room_for_is_crashed_with_the_remedy(never_starte
 
 @pytest.mark.parametrize(
     ("fault", "ends"),
-    [("worker killed", "Unchanged"), ("job lost", "Unchanged"), ("no image", "Promoted"), ("no room", "Promoted")],
+    [
+        *((fault, "Unchanged") for fault in LEFT_ALONE),
+        *((fault, "Promoted") for fault in NEVER_STARTED),
+    ],
 )
 def test_the_same_run_again_completes_the_work_with_one_version(again: Again, fault: str, ends: str) -> None:
     assert again(fault) == (ends, DONE)

@@ -5,14 +5,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 
+from ops import images
 from ops.chart import CHART
 from ops.deploy import chart
 from ops.deploy.job import Namespace
+from ops.kind import images as on_node
 from tests.cluster import history, kept
 from tests.cluster.ends import Ends, watched
 from tests.cluster.kept import Kept
@@ -46,13 +49,14 @@ class Reinstalled(Installed):
 def installed(
     cluster: Platform, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
 ) -> Iterator[Installed]:
-    """The chart before this one, in the images of this one, with data."""
+    """The chart before this one, with the images of its commit and with data."""
     if not (commit := history.earlier(ROOT, CHART)):
         pytest.fail("no commit here has another chart to upgrade from: fetch the whole history")
-    before = history.extracted(ROOT, commit, CHART, tmp_path_factory.mktemp("earlier"))
+    before = history.checked_out(ROOT, commit, tmp_path_factory.mktemp("earlier"))
+    bring(cluster, before, say)
     with namespace(cluster, "life") as name:
         made = release(cluster, name)
-        seconds = made.apply("install", *WAIT, chart=before)
+        seconds = made.apply("install", *WAIT, root=before)
         say(f"helm install --wait of the chart of {commit[:12]}: {seconds:.0f} s")
         yield Installed(made, kept.plant(made), seconds)
 
@@ -125,6 +129,16 @@ def test_a_bootstrap_run_twice_at_once_leaves_everything_as_it_was(upgraded: Ins
     } <= set(names)  # those of the chart before, where it had others, are still there
 
 
+def test_helm_goes_back_to_the_revision_before_with_the_data(upgraded: Installed) -> None:
+    made = upgraded.release
+
+    made.helm("rollback", *WAIT)
+    made.await_ready()
+
+    assert "Rollback to 1" in json.loads(made.helm("status", "--output=json"))["info"]["description"]
+    assert kept.find(made, upgraded.before.run[0]) == upgraded.before
+
+
 def test_servers_end_by_themselves_when_they_are_told_to(reinstalled: Reinstalled, say: Callable[[str], None]) -> None:
     ends = reinstalled.ends.found
 
@@ -151,10 +165,19 @@ def test_an_installation_that_is_not_waited_for_comes_up_on_the_volumes_and_pass
     assert [job["status"].get("succeeded") for job in reinstalled.release.get("jobs", "bootstrap")] == [1]
 
 
+def bring(cluster: Platform, root: Path, say: Callable[[str], None]) -> None:
+    """Build the images of another checkout that are not there, and bring them to the node."""
+    wanted = images.images(root)
+    images.build(root, wanted, say)
+    if missing := on_node.lacking(cluster.place, [image.reference for image in wanted]):
+        on_node.pack(missing, archive := root.with_name("images.tar"))
+        on_node.load(cluster.place, archive)
+
+
 def upgrade(made: Release) -> str:
-    """What `make chart-upgrade` says of it, without values: it keeps those it has."""
+    """What `make chart-upgrade` says of it, with the images of HEAD: other values it keeps as they are."""
     with mock.patch.dict(os.environ, made.platform.place.env()):
-        return chart.upgrade(Namespace(made.namespace, made.name), ROOT, [], {})
+        return chart.upgrade(Namespace(made.namespace, made.name), ROOT, [], made.images())
 
 
 def _again(made: Release, name: str) -> Object:

@@ -44,27 +44,30 @@ class Left:
         home, mlflow = self.plants.home, self.plants.mlflow
         assert home.objects() == self.kept
         assert [upload.key for upload in home.lake.uploads()] == ["mlflow/artifact"]
-        assert self.plants.numbers() == [1, 2, 4, 5]
-        assert [self.plants.tags(number).get("verdict") for number in (1, 2, 4, 5)] == ["keep", "keep", "refuse", None]
-        assert home.registry.champion(MODEL) == 2
+        assert self.plants.numbers() == [2, 3, 5, 6]
+        assert [self.plants.tags(number).get("verdict") for number in (2, 3, 5, 6)] == ["keep", "keep", "refuse", None]
+        assert home.registry.champion(MODEL) == 3
         assert mlflow.get_run(self.lost_run).info.status == "FAILED"
         assert (state_of(self.orphan).name, state_of(self.alive).name) == ("Crashed", "Running")
         assert done(look()) == []
 
 
 def leave(home: Home) -> Left:
-    """Leave one of everything that a reconcile repairs, beside what it may not touch."""
+    """Leave one of everything that a reconcile repairs or no longer keeps, beside what it may not touch."""
     home.land("2023-01")
+    former = home.objects().keys() - {f"raw/{DATASET}/2023-01/manifest.json"}
+    home.land("2023-01", rows=lambda rows: rows.head(10_000))
     for key in KEPT:
         home.lake.put_new(key, b"x")
     plants = Plants(home)
+    plants.version("old")
     first, second, _ = plants.version("a"), plants.version("b"), plants.version("a")
     plants.version("c", tags={})
     plants.version("", tags={})  # a person's own
     plants.promote(first, "a")
     home.registry.set_champion(MODEL, first)
     plants.promote(second, "b")
-    kept = home.objects()
+    kept = {key: etag for key, etag in home.objects().items() if key not in former}
     for key in LOST:
         home.lake.put_new(key, b"half")
     client: Any = boto3.client("s3")

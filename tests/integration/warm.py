@@ -21,6 +21,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 
 from flows.ml.reconciling.finding import Limits
+from flows.reconciling import opening
 from tests.integration.servers import ROOT, at
 
 FLOWS = sorted(path.stem for path in (ROOT / "flows").glob("[!_]*.py") if path.stem != "resources")
@@ -30,7 +31,9 @@ PATIENCE = 600
 FILE_LIMIT = "FILE_LIMIT"
 """In the environment of a run: the bytes at which a file it writes finds no more room."""
 NOTHING_IS_YOUNG = "NOTHING_IS_YOUNG"
-"""In the environment of a run: a reconcile lets nothing be for its age."""
+"""In the environment of a run: a reconcile lets nothing be for its age, and keeps the newest three versions."""
+
+AT_ONCE = Limits(settle=timedelta(0), stale=timedelta(0), keep_days=1e-9, keep_versions=3)  # type: ignore[arg-type]
 
 
 class Warm:
@@ -137,7 +140,7 @@ def _run(folder: str, flow: str, env: Mapping[str, str], parameters: Mapping[str
     if FILE_LIMIT in env:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(env[FILE_LIMIT]),) * 2)
     if NOTHING_IS_YOUNG in env:
-        Limits.settle = Limits.stale = timedelta(0)
+        opening.limits = lambda settings: AT_ONCE  # type: ignore[misc, assignment]
     try:
         with at(env):
             while not (Path(folder) / "go").exists():

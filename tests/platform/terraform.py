@@ -1,6 +1,7 @@
 """Terraform for the suites: the mark of tests that need it, and the policies it writes."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,17 @@ def _faults(statement: Document) -> Iterator[str]:
     if wide := [action for action in listed(statement.get("Action", "*")) if "*" in action]:
         yield f"{name} allows {', '.join(wide)}: name the actions"
     about = [] if "Principal" in statement and "Resource" not in statement else listed(statement.get("Resource", "*"))
-    if "*" in about and name not in REASONS:
-        yield f"{name} is about every resource, and no reason is stated"
+    if (wide := [resource for resource in about if _is_wide(resource)]) and name not in REASONS:
+        yield f"{name} is about {', '.join(wide)}, and no reason is stated"
     if "*" in json.dumps(statement.get("Principal", "")):
         yield f"{name} is for everyone"
+
+
+def _is_wide(resource: str) -> bool:
+    """Whether it names no bucket, or else nothing but a type: ``*``, ``arn:aws:s3:::*``, ``arn:aws:iam::1:role/*``."""
+    of = resource.split(":", 5)
+    name = of[-1].partition("/")[0] if "s3" in of else re.sub(r"^[\w-]+[:/]", "", of[-1])
+    return re.search(r"\w", name) is None
 
 
 def listed(found: Any) -> list[Any]:

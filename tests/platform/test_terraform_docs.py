@@ -45,3 +45,13 @@ def test_what_is_laid_over_is_there_to_be_laid_over() -> None:
         folder = FOLDER / path.parent.relative_to(OVERRIDES)
         shipped = "".join(each.read_text() for each in folder.glob("*.tf"))
         assert all(head in shipped for head in re.findall(r'^resource "\w+" "\w+"', path.read_text(), re.MULTILINE))
+
+
+def test_the_autoscaler_is_that_of_the_clusters_version() -> None:
+    (tag,) = re.findall(r"--set image.tag=v(\d+\.\d+)\.\d+", PAGE)
+    versions = {
+        re.search(r'^kubernetes_version = "(.*)"$', path.read_text(), re.MULTILINE)[1]  # type: ignore[index]
+        for path in FOLDER.glob("*.tfvars")
+    }
+
+    assert versions == {tag}

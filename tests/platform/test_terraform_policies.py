@@ -10,7 +10,7 @@ RIGHT: Document = {
     "Sid": "ReadTheLake",
     "Effect": "Allow",
     "Action": ["s3:GetObject"],
-    "Resource": ["arn:aws:s3:::lake/raw/*"],
+    "Resource": ["arn:aws:s3:::lake/raw/*", "arn:aws:eks:r:1:nodegroup/trainyard/*"],
 }
 
 
@@ -23,8 +23,12 @@ def test_a_policy_with_named_actions_and_resources_passes() -> None:
     [
         ({"Action": "*"}, "ReadTheLake allows *: name the actions"),
         ({"Action": ["s3:GetObject", "s3:Put*"]}, "ReadTheLake allows s3:Put*: name the actions"),
-        ({"Resource": "*"}, "ReadTheLake is about every resource, and no reason is stated"),
-        ({"Resource": ["arn:aws:s3:::lake", "*"]}, "ReadTheLake is about every resource, and no reason is stated"),
+        ({"Resource": "*"}, "ReadTheLake is about *, and no reason is stated"),
+        ({"Resource": ["arn:aws:s3:::lake", "*"]}, "ReadTheLake is about *, and no reason is stated"),
+        ({"Resource": "arn:aws:s3:::*"}, "ReadTheLake is about arn:aws:s3:::*, and no reason is stated"),
+        ({"Resource": "arn:aws:s3:::*/raw"}, "ReadTheLake is about arn:aws:s3:::*/raw, and no reason is stated"),
+        ({"Resource": "arn:aws:iam::1:role/*"}, "ReadTheLake is about arn:aws:iam::1:role/*, and no reason is stated"),
+        ({"Resource": "arn:aws:rds:r:1:db:*"}, "ReadTheLake is about arn:aws:rds:r:1:db:*, and no reason is stated"),
         ({"Principal": {"AWS": "*"}}, "ReadTheLake is for everyone"),
     ],
 )
