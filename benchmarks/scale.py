@@ -3,8 +3,10 @@
 The months are 2023-01 resampled a million rows at a time, times and distance with jitter, as an ingest lands them.
 What is measured is what the flow's task does between the lake and the lake: read the months, encode, boost; once with
 the matrix in memory, and once with it on disk, as a run does by itself where the other would not fit. Boosting alone is
-the floor of any training with these parameters. Each runs in a process of its own, imports not counted. Run it as
-``python -m benchmarks.scale [--rows N ...]`` on a machine that does nothing else.
+the floor of any training with these parameters. So is the memory of XGBoost: what the process holds at most from the
+matrix on, when none of the rows is in memory any more. Each runs in a process of its own, imports not counted. Run it
+as ``python -m benchmarks.scale [--rows N ...]`` on a machine that does nothing else; with ``--itself`` one training of
+so many rows has its matrix where a run would have it that may use what this process may.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import THREADS, Stages, call, import_first, peak_mb, require_memory
+from benchmarks.measuring import THREADS, Stages, call, import_first, peak_since, require_memory
 
 ROWS = (1_000_000, 4_000_000, 10_000_000, 30_000_000)
 PART = 1_000_000
@@ -42,28 +44,40 @@ def prepare(folder: Path, rows: int) -> None:
 
 
 def measure(folder: Path, rows: int, where: str) -> dict[str, Any]:
-    """Train once, here: seconds in all and of boosting alone, the process's memory before and its peak in MB."""
+    """Train once, here: seconds in all and of boosting alone; MB before, at the peak, and at that of XGBoost.
+
+    ``where`` its matrix is: in ``memory``, on ``disk``, or where it is by ``itself``.
+    """
     import_first(("flows.ml.boosting", "flows.ml.judging", "flows.ml.training", "flows.models.trip_duration"))
     import polars as pl
 
     from flows import models
     from flows.ml import boosting, judging, training
+    from flows.ml.settings import memory_limit
 
-    stages = Stages()
+    def encode(*arguments: Any) -> boosting.Encoded:
+        encoded = boosting_encode(*arguments)
+        peaks.append(peak_since(reset=True))
+        return encoded
+
+    stages, peaks, boosting_encode = Stages(), [0.0], boosting.encode
+    boosting.encode = encode
     boosting.xgb.train = stages.apart("boost", boosting.xgb.train, "rest")  # type: ignore[attr-defined]
     model = models.load("trip-duration")
     files = sorted(folder.glob("*.parquet"))[: rows // PART]
-    before = peak_mb()
+    before = peak_since()
     with tempfile.TemporaryDirectory(dir=folder) as scratch, stages.stage("rest"):
         found = pl.concat([pl.scan_parquet(file).select(judging.columns(model)) for file in files])
-        memory = None if where == "memory" else 0
+        memory = {"memory": None, "disk": 0, "itself": memory_limit()}[where]
         trained = training.train(found, model, THREADS, folder=Path(scratch), memory=memory)
     return {
         "trained_rows": trained.rows,
         "seconds": sum(stages.seconds.values()),
         "boosting": stages.seconds["boost"],
         "base_mb": before,
-        "peak_mb": peak_mb(),
+        "peak_mb": max(*peaks, peak_since()),
+        "xgboost_mb": peak_since(),
+        "on_disk": trained.external,
         "booster": hashlib.sha256(trained.booster).hexdigest(),
         "needed_mb": boosting.needed(trained.rows, len(trained.names)) / 1e6,
     }
@@ -73,18 +87,23 @@ def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str,
     """Measure every size in memory and on disk, and print a line of each."""
     found: dict[str, dict[int, dict[str, Any]]] = {"memory": {}, "disk": {}}
     folder.mkdir(exist_ok=True)
-    print(f"{'rows':>11} {'matrix':7} {'seconds':>8} {'boosting':>9} {'of it':>6} {'peak MB':>8} {'B a row':>8}")
+    head = f"{'rows':>11} {'matrix':7} {'seconds':>8} {'boosting':>9} {'of it':>6} {'peak MB':>8} {'B a row':>8}"
+    print(f"{head} {'XGBoost MB':>11} {'B a row':>8}")
     require_memory(BASE_MB + max(sizes) * ROW_MB, f"a training on {max(sizes):,} rows")
     for rows in sizes:
         call("scale", "--folder", str(folder), "--rows", str(rows), "--prepare")
         for where, of in found.items():
             one = json.loads(call("scale", "--folder", str(folder), "--rows", str(rows), "--one", where))
             first = next(iter(of.values()), None)
-            slope = (one["peak_mb"] - first["peak_mb"]) * 1e6 / (rows - min(of)) if first else None
-            of[rows] = one | {"bytes_a_row": slope}
+            slopes = {
+                name: (one[f"{name}_mb"] - first[f"{name}_mb"]) * 1e6 / (rows - min(of)) if first else None
+                for name in ("peak", "xgboost")
+            }
+            of[rows] = one | {f"{name}_bytes_a_row": slope for name, slope in slopes.items()}
             line = f"{rows:11,} {where:7} {one['seconds']:8.1f} {one['boosting']:9.1f}"
-            shown = "" if slope is None else f"{slope:8.0f}"
-            print(f"{line} {one['boosting'] / one['seconds']:6.0%} {one['peak_mb']:8.0f} {shown}", flush=True)
+            peak, own = (f"{'' if slope is None else f'{slope:.0f}':>8}" for slope in slopes.values())
+            share = f"{one['boosting'] / one['seconds']:6.0%}"
+            print(f"{line} {share} {one['peak_mb']:8.0f} {peak} {one['xgboost_mb']:11.0f} {own}", flush=True)
         if found["memory"][rows]["booster"] != found["disk"][rows]["booster"]:
             sys.exit(f"{rows:,} rows: the boosters of both ways differ")
         print(
@@ -93,6 +112,19 @@ def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str,
         )
     print(f"One run each, {THREADS} threads; bytes a row beyond the first line of its kind, asked for: {SLOPE} at most")
     return found
+
+
+def itself(folder: Path, rows: int) -> dict[str, Any]:
+    """Train once as a run does within what this process may use, and print what came of it."""
+    from flows.ml.settings import memory_limit
+
+    folder.mkdir(exist_ok=True)
+    prepare(folder, rows)
+    one: dict[str, Any] = json.loads(call("scale", "--folder", str(folder), "--rows", str(rows), "--one", "itself"))
+    where = "on disk" if one["on_disk"] else "in memory"
+    print(f"{rows:,} rows within {memory_limit() / 1e6:,.0f} MB: {one['seconds']:.0f} s, matrix {where}", end=", ")
+    print(f"{one['peak_mb']:,.0f} MB at most, {one['xgboost_mb']:,.0f} of XGBoost")
+    return one
 
 
 def _rows(text: str) -> int:
@@ -109,7 +141,8 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, help="where the months are made, and kept; else they are removed")
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--one", choices=("memory", "disk"), help=argparse.SUPPRESS)
+    parser.add_argument("--itself", action="store_true", help="one training within what this process may use")
+    parser.add_argument("--one", choices=("memory", "disk", "itself"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.prepare:
         prepare(given.folder, given.rows[0])
@@ -117,7 +150,8 @@ def main() -> None:
         print(json.dumps(measure(given.folder, given.rows[0], given.one)))
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            print(json.dumps(compare(given.folder or Path(scratch), given.rows)))
+            measured = itself(given.folder or Path(scratch), given.rows[0]) if given.itself else None
+            print(json.dumps(measured or compare(given.folder or Path(scratch), given.rows)))
 
 
 if __name__ == "__main__":

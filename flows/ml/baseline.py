@@ -10,6 +10,9 @@ import polars as pl
 
 from flows.ml.features import Floats, Integers
 
+ROWS = 2_000_000
+"""About as many rows are grouped at once."""
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -25,10 +28,20 @@ class Baseline:
 
     @classmethod
     def fit(cls, rows: pl.DataFrame, target: Integers, levels: Sequence[Sequence[str]], target_unit: int) -> Self:
-        """Takes the medians of training rows; a median of integers is exact, whatever the order of the rows."""
+        """Takes the medians of training rows; a median of integers is exact, whatever the order of the rows.
+
+        The groups of a level are worked out a share at a time: Polars copies the rows of those it is at.
+        """
         frame = rows.select({key for keys in levels for key in keys}).with_columns(target=pl.Series(target))
         median = pl.col("target").median().alias("median")
-        medians = tuple(frame.group_by(keys).agg(median) for keys in levels)
+        shares = 1 + rows.height // ROWS
+        medians = tuple(
+            pl.concat(
+                frame.filter(pl.col(keys[0]).hash() % shares == share).group_by(keys).agg(median)
+                for share in range(shares)
+            )
+            for keys in levels
+        )
         return cls(tuple(map(tuple, levels)), medians, float(np.median(target)), target_unit)
 
     def to_json(self) -> bytes:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import polars as pl
@@ -32,31 +32,65 @@ def needed(rows: int, columns: int) -> int:
     return PROCESS + rows * (A_ROW + A_CELL * columns)
 
 
+class Encoded:
+    """Training rows as a booster is trained on them, in a file: 4 bytes a row for its label, and 4 for each column.
+
+    Batch after batch, the labels of each before its matrix. As a context it is gone at the end.
+    """
+
+    def __init__(self, file: IO[bytes], rows: int, names: tuple[str, ...]) -> None:
+        self._file = file
+        self.rows = rows
+        self.names = names
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def batch(self, start: int) -> tuple[Matrix, Matrix]:
+        """Labels [rows] and matrix [rows, names] of the batch that begins at a row."""
+        rows, columns = min(BATCH, self.rows - start), len(self.names)
+        self._file.seek(start * (1 + columns) * FLOAT)
+        labels = np.fromfile(self._file, np.float32, rows)
+        return labels, np.fromfile(self._file, np.float32, rows * columns).reshape(rows, columns)
+
+
+def encode(fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, folder: Path | None) -> Encoded:
+    """Training rows, encoded a batch at a time, in a file in ``folder``, or where temporary files go.
+
+    Encoding is most of what is not boosting, and XGBoost reads the rows several times. Raises ``OSError``.
+    """
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with what is given back
+    try:
+        for start in range(0, rows.height, BATCH):
+            part = slice(start, start + BATCH)
+            file.write((target[part] / model.target_unit).astype(np.float32).data)
+            file.write(fitted.transform(rows[part]).data)
+    except BaseException:
+        file.close()
+        raise
+    return Encoded(file, rows.height, model.features.names)
+
+
 @contextlib.contextmanager
 def matrix(
-    fitted: Fitted,
-    rows: pl.DataFrame,
-    target: Integers,
-    model: Model,
-    threads: int,
-    folder: Path | None,
-    *,
-    external: bool,
+    encoded: Encoded, model: Model, threads: int, folder: Path | None, *, external: bool
 ) -> Iterator[Callable[[float, Progress | None], bytes]]:
-    """Rows as a booster is trained on them, binned; gives what trains it, from the mean of their targets: its UBJSON.
+    """Rows as they are binned; gives what trains a booster on them, from the mean of their targets: its UBJSON.
 
-    They are encoded once, a batch at a time. Files in ``folder``, or where temporary files go, hold them: until the
-    matrix is there as they are encoded, 4 bytes a row and column; with ``external`` the matrix itself, 3 to 6 bytes,
-    for as long as the block lasts. The bytes of the booster are the same either way, and for any number of threads.
-    Built in a thread of its own: a signal to stop is an exception in the main one, and is lost in a callback.
+    What they were ``encoded`` in is closed then. With ``external`` the matrix is kept in files in ``folder``, or where
+    temporary files go, 3 to 6 bytes a row and column, for as long as the block lasts. The bytes of the booster are the
+    same either way, and for any number of threads. Built in a thread of its own: a signal to stop is an exception in
+    the main one, and is lost in a callback. Raises ``OSError`` where there is no room.
     """
     kind = xgb.ExtMemQuantileDMatrix if external else xgb.QuantileDMatrix
     with tempfile.TemporaryDirectory(prefix="matrix-", dir=folder) as own:
         if external:
-            _require_room(Path(own), rows.height * len(model.features.names) * (FLOAT + A_CELL))
-        batches = _Batches(fitted, rows, target, model, Path(own), external=external)
-        del rows, target
-        with batches, ThreadPoolExecutor(1) as pool:
+            _require_room(Path(own), encoded.rows * len(encoded.names) * A_CELL)
+        with encoded, ThreadPoolExecutor(1) as pool:
+            batches = _Batches(encoded, Path(own) / "pages" if external else None)
             built = pool.submit(kind, batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
             try:
                 data = [built.result()]
@@ -90,38 +124,20 @@ def load(booster: bytes, threads: int) -> xgb.Booster:
 
 
 class _Batches(xgb.DataIter):
-    """Encodes the training rows a batch at a time, so that the whole matrix is never in memory.
+    """Hands the rows to XGBoost a batch at a time, as often as it asks; ``pages`` is where it keeps the matrix."""
 
-    XGBoost reads the batches several times: they are encoded for the first, and wait in a file for the others.
-    """
-
-    def __init__(
-        self, fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, folder: Path, *, external: bool
-    ) -> None:
-        self._fitted = fitted
-        self._rows = rows
-        self._target = target
-        self._model = model
+    def __init__(self, encoded: Encoded, pages: Path | None) -> None:
+        self._encoded = encoded
         self._start = 0
-        self._encoded = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the iterator
-        self._known = 0
         self._ended = False
-        super().__init__(cache_prefix=str(folder / "pages") if external else None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._encoded.close()
-        del self._rows, self._target  # XGBoost and its iterator know each other: only the collector would free them
+        super().__init__(cache_prefix=str(pages) if pages else None)
 
     def next(self, input_data: Callable[..., object]) -> bool:
         """Hands over the next batch; False after the last."""
-        if self._ended or self._start >= self._rows.height:
+        if self._ended or self._start >= self._encoded.rows:
             return False
-        part = slice(self._start, self._start + BATCH)
-        label = (self._target[part] / self._model.target_unit).astype(np.float32)
-        input_data(data=self._matrix(part), label=label, feature_names=list(self._model.features.names))
+        labels, matrix = self._encoded.batch(self._start)
+        input_data(data=matrix, label=labels, feature_names=list(self._encoded.names))
         self._start += BATCH
         return True
 
@@ -132,18 +148,6 @@ class _Batches(xgb.DataIter):
     def end(self) -> None:
         """Hands over no more."""
         self._ended = True
-
-    def _matrix(self, part: slice) -> Matrix:
-        """The encoded rows of a batch; those that were not asked for before come in their order."""
-        shape = len(self._rows[part]), len(self._model.features.names)
-        if part.start < self._known:
-            self._encoded.seek(part.start * shape[1] * FLOAT)
-            return np.fromfile(self._encoded, np.float32, shape[0] * shape[1]).reshape(shape)
-        matrix = self._fitted.transform(self._rows[part])
-        self._encoded.seek(0, os.SEEK_END)
-        self._encoded.write(matrix.data)
-        self._known += shape[0]
-        return matrix
 
 
 class _Rounds(xgb.callback.TrainingCallback):

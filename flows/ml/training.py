@@ -141,8 +141,9 @@ def train(
     baseline = Baseline.fit(known, target, model.naive, model.target_unit).to_json()
     example = raw_rows(known.head(5), model).write_json().encode()
     external = memory is not None and boosting.needed(count, len(model.features.names)) > memory
-    with boosting.matrix(fitted, known, target, model, threads, folder, external=external) as boost:
-        del known, target
+    encoded = boosting.encode(fitted, known, target, model, folder)
+    del known, target
+    with boosting.matrix(encoded, model, threads, folder, external=external) as boost:
         booster = boost(mean, on_round)
     return Trained(
         booster=booster,

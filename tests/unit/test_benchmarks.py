@@ -123,9 +123,11 @@ def test_the_scale_benchmark_trains_the_same_on_disk_and_in_memory(tmp_path) -> 
         "scale.prepare(folder, 10_000); print(json.dumps(scale.measure(folder, 10_000, sys.argv[2])))"
     )
 
-    found = [told(program, tmp_path, where) for where in ("memory", "disk")]
+    found = [told(program, tmp_path, where) for where in ("memory", "disk", "itself")]
 
-    assert found[0]["booster"] == found[1]["booster"]
+    assert len({each["booster"] for each in found}) == 1
+    assert [each["on_disk"] for each in found] == [False, True, False]
     assert 9_000 < found[0]["trained_rows"] <= 10_000
     assert all(0 < each["boosting"] < each["seconds"] for each in found)
     assert all(0 < each["base_mb"] <= each["peak_mb"] for each in found)
+    assert all(0 < each["xgboost_mb"] <= each["peak_mb"] for each in found)

@@ -88,11 +88,13 @@ def test_the_matrix_is_on_disk_only_where_it_has_to_be(rows, trained):
     assert train(rows, MODEL, 1, memory=enough - 1).external
 
 
-@pytest.mark.parametrize("memory", [None, boosting.PROCESS])
-def test_a_full_disk_is_an_error_with_its_number(rows, tmp_path, monkeypatch, memory):
-    monkeypatch.setattr(boosting.tempfile, "TemporaryFile", lambda **_: Path("/dev/full").open("w+b"))  # noqa: SIM115
+@pytest.mark.parametrize("on", ["the rows", "the matrix"])
+def test_a_full_disk_is_an_error_with_its_number(rows, tmp_path, monkeypatch, on):
+    if on == "the rows":
+        monkeypatch.setattr(boosting.tempfile, "TemporaryFile", lambda **_: Path("/dev/full").open("w+b"))  # noqa: SIM115
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(boosting.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
+    memory = boosting.PROCESS if on == "the matrix" else None
 
     with pytest.raises(OSError, match="No space left on device") as found:
         train(rows, MODEL, 1, folder=tmp_path, memory=memory)
