@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ops.lint import chart, deployments, docs, environ, imports, terraform, tools, workflows
@@ -11,6 +12,7 @@ from ops.lint.finding import Finding, Skipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHECKS: dict[str, Callable[[Path], list[Finding]]] = {
+    "terraform": terraform.check,  # the longest
     "style": tools.style,
     "format": tools.formatting,
     "types": tools.types,
@@ -19,17 +21,18 @@ CHECKS: dict[str, Callable[[Path], list[Finding]]] = {
     "deployments": deployments.check,
     "values": chart.values,
     "chart": chart.templates,
-    "terraform": terraform.check,
     "docs": docs.check,
     "scripts": tools.scripts,
     "dockerfiles": tools.dockerfiles,
     "workflows": workflows.check,
     "actions": tools.workflows,
 }
+AT_ONCE = 2
+"""Checks under way at once: most of them wait for a program."""
 
 
 def main() -> int:
-    """Run every check, whatever the others find; print each with its time and findings; 1 when any found something.
+    """Run every check, whatever the others find; print each with its findings, as it ends; 1 when any found something.
 
     One that cannot run here is named with the reason; with ``--strict`` it has not passed.
     """
@@ -40,7 +43,9 @@ def main() -> int:
     named = given.checks
     if unknown := sorted({*named} - {*CHECKS}):
         parser.error(f"no check {', '.join(unknown)}; there are {', '.join(CHECKS)}")
-    results = [passes(ROOT, name, CHECKS[name], strict=given.strict) for name in named or CHECKS]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        under_way = [pool.submit(passes, ROOT, name, CHECKS[name], strict=given.strict) for name in named or CHECKS]
+        results = [each.result() for each in under_way]
     return 0 if all(results) else 1
 
 
@@ -55,9 +60,11 @@ def passes(root: Path, name: str, check: Callable[[Path], list[Finding]], *, str
     except Exception as error:  # a check may break down in any way; each is a finding
         found = [Finding(name, None, f"the check broke down: {type(error).__name__}: {error}")]
     result = f"{len(found)} found" if found else "ok"
-    print(f"{name:12} {time.monotonic() - began:6.1f} s  {result}", flush=True)
-    for finding in dict.fromkeys(found):
-        print(f"    {finding}", flush=True)
+    lines = [
+        f"{name:12} {time.monotonic() - began:6.1f} s  {result}",
+        *(f"    {each}" for each in dict.fromkeys(found)),
+    ]
+    print("\n".join(lines), flush=True)  # at once: another may print as well
     return not found
 
 

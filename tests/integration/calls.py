@@ -41,8 +41,11 @@ SERVERS = {"S3": "AWS_ENDPOINT_URL", "MLflow": "MLFLOW_TRACKING_URI"}
 """The servers a flow asks, and by which setting it finds them."""
 READS = {"GET", "HEAD"}
 """The methods that change nothing."""
-ERRORS = ("500", "503", "reset", "cut", "silent")
-"""What may come instead of an answer: a status, the end of the connection, half of it once it was served, nothing."""
+ERRORS = ("500", "503", "reset", "cut", "silent", "away")
+"""What may come instead of an answer: a status, the end of the connection, half of it once it was served, nothing.
+
+To ``away`` the status 503, as to every call after it: both servers stay away until the run has ended.
+"""
 SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
 """What may come over the flow itself."""
 SILENCE = 30
@@ -176,7 +179,7 @@ class Calls:
         self._moment: Moment | None = None
 
     def kill(self, pid: int, moment: Moment) -> None:
-        """Kill a process at a moment, from when on no call goes through; or stop it, or let that one call go wrong."""
+        """Kill a process at a moment, from when on no call goes through; or stop it, or let that call go wrong."""
         self._victim, self._moment, self.struck = pid, moment, False
 
     def await_struck(self) -> None:
@@ -205,7 +208,7 @@ class Calls:
             if self._moment.how in SIGNALS:
                 os.kill(self._victim, SIGNALS[self._moment.how])
             return "" if self._moment.how == "stopped" else self._moment.how
-        return "killed" if self.struck and self._moment.how == "killed" else ""
+        return self._moment.how if self.struck and self._moment.how in ("killed", "away") else ""
 
 
 @contextlib.contextmanager
@@ -273,7 +276,7 @@ class Handler(BaseHTTPRequestHandler):
         elif how == "silent":
             time.sleep(SILENCE)
         elif how != "killed":
-            self.send_response_only(int(how))
+            self.send_response_only(503 if how == "away" else int(how))
             self.send_header("Content-Length", "0")
             self.end_headers()
 

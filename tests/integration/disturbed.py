@@ -18,6 +18,10 @@ from tests.integration.warm import FILE_LIMIT, Warm
 WAYS = ("killed", *ERRORS)
 SHARE = {"ingest": 1, "promote": 1, "retrain": 8, "monthly": 8, "backfill": 4, "backfill-scores": 3, "reconcile": 3}
 """Of how many moments one is tried, where not all are."""
+SELDOM = 8
+"""Of how many moments one is tried at which the servers stay away: the run tries for a minute before it gives up."""
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+"""How a run is told to leave it at that: MLflow's client would try for minutes, and each task for as long again."""
 SMALLEST = 20_000
 """Bytes of a file that no flow can do with."""
 
@@ -48,6 +52,8 @@ class Table:
 def shared(made: Sequence[str], flow: str, way: str) -> list[Moment]:
     """The moments at which a flow is disturbed in a way: all of them, or its share."""
     every = list(calls.moments(made)) if way == "killed" else list(_wrong(made, way))
+    if way == "away":
+        return every[::SELDOM] if calls.every_one() else [every[len(every) // 2]]
     if calls.every_one():
         return every
     return every[:: SHARE[flow]] if way == "killed" else every[ERRORS.index(way) :: max(SHARE[flow], 4) * len(ERRORS)]
@@ -98,7 +104,8 @@ class Trial:
         assert bool(kept) == self.trains, made
         for moment in moments:
             with self.home() as (home, parameters):
-                end = calls.disturb(warm, home.env, moment, self.flow, self.ordered, **parameters)
+                env = home.env if way != "away" else {**home.env, **IMPATIENT}
+                end = calls.disturb(warm, env, moment, self.flow, self.ordered, **parameters)
                 if end and end["type"] != "COMPLETED":
                     assert set(re.findall(r"\w+", end["message"])) & named(), (str(moment), end)
                 readable(home)
