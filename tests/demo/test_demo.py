@@ -23,6 +23,8 @@ pytestmark = pytest.mark.timeout(600)
 PREFERRED = {"prefect": 4200, "mlflow": 5000, "s3": 8333}
 DEMO = ["Landed", "Promoted", "Promoted"]
 """How the months of a first demo end."""
+TO_BEAT = (4.266, 4.284)
+"""Minutes: the errors of the reference point on 2023-02 and 2023-03 (docs/decisions/0032-search-for-parameters.md)."""
 
 
 def ports(clone: Clone) -> dict[str, int]:
@@ -113,11 +115,12 @@ def test_version_1_is_promoted_on_february_and_version_2_judged_on_march_against
     assert after_first["champion"] == 2
 
 
-def test_the_errors_are_within_the_promised_ones(after_first: dict) -> None:
+def test_the_errors_beat_the_reference_point(after_first: dict) -> None:
     one, two = after_first["versions"]["1"], after_first["versions"]["2"]
 
-    assert one["rmse"] <= 4.31 < one["naive_rmse"]
-    assert two["rmse"] <= 4.33
+    assert one["rmse"] < TO_BEAT[0]
+    assert one["naive_rmse"] > 4.31
+    assert two["rmse"] < TO_BEAT[1]
     assert two["rmse"] < two["champion_rmse"] < two["naive_rmse"]
 
 
