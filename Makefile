@@ -121,8 +121,8 @@ kills: install-tests ## Kill flows at their calls to S3 and MLflow, let these go
 	@$(PYTHON) -m tests.suites kills $(if $(STRICT),--strict)
 
 .PHONY: evaluate
-evaluate: install-tests ## Judge the models of this checkout against those of BASE, by slice; without BASE, against main's
-	@$(PYTHON) -m ops.evaluate --base "$(BASE)"
+evaluate: install-tests ## Judge the models of this checkout against those of BASE or main, by slice, on the month UNTIL or the newest
+	@$(PYTHON) -m ops.evaluate --base "$(BASE)" --until "$(UNTIL)"
 
 .PHONY: lint
 lint: install-tests ## Check style, types, imports, prefect.yaml, Dockerfile, chart, Terraform and docs; STRICT=1 fails where a check cannot run

@@ -1,5 +1,7 @@
 """What a reviewer reads of a change to a model: the errors by slice, of the change and of what it would replace."""
 
+from dataclasses import dataclass
+
 from flows.ml.definition import Interval, Model, SliceResult, Verdict
 
 WOULD = {
@@ -9,10 +11,19 @@ WOULD = {
 }
 
 
-def page(model: Model, verdict: Verdict, months: list[str], base: str) -> str:
+@dataclass(frozen=True)
+class Whole:
+    """How many rows are in a model's scope, those in quarantine counted in, and its error on them all, in its unit."""
+
+    rows: int
+    rmse: float
+
+
+def page(model: Model, verdict: Verdict, whole: Whole, months: list[str], base: str) -> str:
     """Markdown: the verdict with its reason, then a row for all and one for each part of the slices.
 
-    ``months`` are those trained on and, last, the judged one; ``base`` names the revision compared with.
+    ``whole`` is of the change. ``months`` are those trained on and, last, the judged one; ``base`` names the revision
+    compared with.
     """
     *trained, judged = months
     head = f"| slice | rows | naive | {base} | this change | difference |\n| :-- | --: | --: | --: | --: | --: |"
@@ -23,7 +34,9 @@ def page(model: Model, verdict: Verdict, months: list[str], base: str) -> str:
             _outcome(verdict),
             "",
             f"Trained on {', '.join(trained)} and judged on {verdict.rows:,} rows of {judged}. Errors are root mean "
-            f"squared, in {model.unit}; below zero this change is better. A part in bold can refuse it.",
+            f"squared, in {model.unit}; below zero this change is better. A part in bold can refuse it. With the "
+            f"{whole.rows - verdict.rows:,} rows of its scope in quarantine counted in, this change's error is "
+            f"{whole.rmse:.3f}.",
             "",
             head,
             _row("all", _overall(verdict)),

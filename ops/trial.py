@@ -21,9 +21,18 @@ from flows.ml.errors import TrainyardError
 
 def valid_rows(path: Path, dataset: Dataset, month: str) -> pl.DataFrame:
     """The rows of a published file (month as ``YYYY-MM``) that meet the contract, as an ingest lands them."""
+    return _rows(path, dataset, month, broken=False)
+
+
+def broken_rows(path: Path, dataset: Dataset, month: str) -> pl.DataFrame:
+    """The others, typed as if they met it: what an ingest puts in quarantine."""
+    return _rows(path, dataset, month, broken=True)
+
+
+def _rows(path: Path, dataset: Dataset, month: str, *, broken: bool) -> pl.DataFrame:
     file = pl.scan_parquet(path)
-    broken = contract.check_rows(file, dataset, month).broken["index"]
-    kept = file.with_row_index("__row").filter(~pl.col("__row").is_in(broken.implode()))
+    found = contract.check_rows(file, dataset, month).broken["index"]
+    kept = file.with_row_index("__row").filter(pl.col("__row").is_in(found.implode()) == broken)
     return kept.select(contract.typed_columns(file.collect_schema(), dataset)).collect()
 
 

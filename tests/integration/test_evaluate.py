@@ -37,7 +37,7 @@ def changed(folder: Path, before: str, after: str) -> Path:
 
 
 def run(base: Path, files: dict[str, Path]) -> Verdict:
-    return evaluate.evaluate(ROOT, MODEL, base, files)
+    return evaluate.evaluate(ROOT, MODEL, base, files)[0]
 
 
 def test_a_better_model_is_seen_to_be_better_than_its_base(tmp_path: Path, files: dict[str, Path]) -> None:
@@ -83,6 +83,20 @@ def test_a_model_of_ones_own_that_cannot_be_trained_is_an_error(tmp_path: Path, 
         evaluate.evaluate(broken, MODEL, ROOT, files)
 
 
+@pytest.mark.parametrize(
+    ("until", "errors", "rows"), [("2023-02", (4.216, 4.237), 62_574), ("2023-03", (4.199, 4.239), 69_392)]
+)
+def test_the_errors_of_the_readme_are_said_without_quarantine_and_with_it(
+    tmp_path: Path, until: str, errors: tuple[float, float], rows: int
+) -> None:
+    whole_months = {month: path for month, path in evaluate.months(ROOT).items() if month <= until}
+
+    verdict, whole = evaluate.evaluate(ROOT, MODEL, tmp_path, whole_months)
+
+    assert (round(verdict.rmse, 3), round(whole.rmse, 3)) == errors
+    assert whole.rows == rows > verdict.rows
+
+
 def test_the_verb_reads_the_public_months_in_order() -> None:
     assert list(evaluate.months(ROOT)) == ["2023-01", "2023-02", "2023-03"]
 
@@ -101,6 +115,28 @@ def test_the_verb_puts_a_page_for_every_model_into_the_jobs_summary(
     assert page.strip() == capsys.readouterr().out.strip()
     assert all(f"## {name}: this change against" in page for name in models.ModelName)
     assert "| all |" in page
+
+
+def test_an_earlier_month_judges_where_that_is_asked_for(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "months", lambda root: {**files, "2023-03": Path("not read")})
+    monkeypatch.setattr("sys.argv", ["evaluate", "--base", "HEAD", "--until", "2023-02"])
+
+    assert evaluate.main() == 0
+    assert "Trained on 2023-01 and judged on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("until", ["2023-01", "2024-01", "february"])
+def test_a_month_that_cannot_judge_is_a_sentence(
+    until: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["evaluate", "--base", "HEAD", "--until", until])
+
+    assert evaluate.main() == 1
+    assert f"no month {until} with one before it to train on is in examples/tlc: there are 2023-02, 2023-03." in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_base_that_git_does_not_know_is_a_sentence_and_no_summary(

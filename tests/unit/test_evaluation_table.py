@@ -12,10 +12,11 @@ from ops import evaluation_table, summary
 MODEL = models.load("trip-duration")
 PART = SliceResult("day", "weekend", 900, 6.1, 4.2, 4.0, Interval(0.2, 0.1, 0.3), matters=True, judged=True)
 VERDICT = Verdict("refuse", "It is worse.", 1_200, 4.3, 3.1, 6.5, 4.1, Interval(0.2, 0.1, 0.3), (PART,))
+WHOLE = evaluation_table.Whole(1_261, 4.3456)
 
 
 def page(verdict: Verdict) -> str:
-    return evaluation_table.page(MODEL, verdict, ["2023-01", "2023-02", "2023-03"], "abc123")
+    return evaluation_table.page(MODEL, verdict, WHOLE, ["2023-01", "2023-02", "2023-03"], "abc123")
 
 
 def test_every_part_has_its_errors_before_and_after_and_the_interval() -> None:
@@ -27,6 +28,12 @@ def test_every_part_has_its_errors_before_and_after_and_the_interval() -> None:
 
 def test_the_gates_word_on_the_change_comes_first() -> None:
     assert page(VERDICT).splitlines()[2] == "**The gate would refuse it**, with this change as candidate: It is worse."
+
+
+def test_the_error_with_what_is_in_quarantine_stands_beside_it() -> None:
+    said = "With the 61 rows of its scope in quarantine counted in, this change's error is 4.346."
+
+    assert said in page(VERDICT)
 
 
 def test_a_change_that_does_not_reach_the_model_says_so() -> None:
