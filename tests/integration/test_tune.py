@@ -72,7 +72,8 @@ def test_a_search_is_on_the_training_months_alone_and_goes_on_where_it_stopped(
     assert f"{MODEL} on 2023-01 to 2023-02, 3 folds; 0 of 2 trials are there" in said.err
     assert "2 of 3 trials are there" in more.err
     assert "3 trials; error in minutes on days after those trained on, 3 folds" in more.out
-    assert '    "max_depth": ' in more.out
+    assert more.out.count('    "max_depth": ') == 2
+    assert (tmp_path / "checkout" / ".trainyard" / "mlflow" / "tuning.db").stat().st_size
     url = more.out.splitlines()[-1]
     assert urllib.request.urlopen(url.partition("#")[0]).status == 200
     newest = runs()[0]

@@ -1,7 +1,8 @@
-"""The folds of a search: in order of time, and none too few."""
+"""The folds of a search, in order of time, and none too few; what it says that it found."""
 
 from dataclasses import replace
 
+import optuna
 import polars as pl
 import pytest
 
@@ -51,3 +52,37 @@ def test_a_second_search_at_once_is_refused_and_one_afterwards_is_not(tmp_path) 
         pass
     with tune.alone(tmp_path / "lock"):
         pass
+
+
+def studied(*tried: tuple[int, float, float]) -> optuna.Study:
+    """A study with trials of a depth that took seconds and had an error; the first is the model as it is."""
+    study = optuna.create_study()
+    spread = {name: optuna.distributions.FloatDistribution(0, 100) for name in tune.SPACE}
+    for depth, seconds, error in tried:
+        parameters = {**dict.fromkeys(tune.SPACE, 1.0), "max_depth": depth}
+        said = {"seconds": seconds, "folds": [error] * tune.FOLDS}
+        study.add_trial(optuna.create_trial(params=parameters, distributions=spread, value=error, user_attrs=said))
+    return study
+
+
+@pytest.mark.parametrize(
+    ("tried", "found"),
+    [
+        ([(8, 6.3, 4.352), (10, 9.3, 4.331), (9, 5.6, 4.333), (7, 5.0, 4.340)], (10, 9)),
+        ([(8, 6.3, 4.352), (10, 6.3, 4.331)], (10, 10)),
+        ([(8, 6.3, 4.352), (10, 6.4, 4.331)], (10, 8)),
+    ],
+    ids=["another", "the best", "the model as it is"],
+)
+def test_what_was_found_has_the_best_trial_that_is_no_slower_than_the_model(tried, found) -> None:
+    as_it_is = replace(MODEL, parameters={**dict.fromkeys(tune.SPACE, 1.0), "max_depth": 8})
+    took, errors = ({depth: one[at] for depth, *one in tried} for at in (0, 1))
+
+    lines = tune.told(studied(*tried), as_it_is).splitlines()
+
+    heads = [line.split("  (")[0].rsplit(" ", 1) for line in lines if line.endswith(" s")]
+    assert [(name.strip(), float(error)) for name, error in heads] == (
+        [("now", 4.352), *((name, errors[depth]) for name, depth in zip(("best", "no slower"), found, strict=True))]
+    )
+    assert [line for line in lines if "max_depth" in line] == [f'    "max_depth": {depth},' for depth in found]
+    assert lines[-len(tune.SPACE) - 1].endswith(f"{took[found[1]]:.1f} s")
