@@ -1,5 +1,6 @@
-"""What the commands of ``ops`` share: one at a time, how they end on a named error, what they repeat of programs."""
+"""What commands share: counts they take, one at a time, how they end on a named error, what they repeat of programs."""
 
+import argparse
 import contextlib
 import fcntl
 import functools
@@ -22,6 +23,17 @@ def says_errors[**P](main: Callable[P, int]) -> Callable[P, int]:
             return 1
 
     return command
+
+
+def count_of(what: str) -> Callable[[str], int]:
+    """The type of an argument that counts something: a whole number from 1, or a sentence that names ``what``."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < 1:
+            raise argparse.ArgumentTypeError(f"{text} is no number of {what}, from 1")
+        return int(text)
+
+    return count
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from flows.ml.registry_errors import VersionMissing
 from flows.ml.training_record import TrainingRecord, digest
 from flows.resources import open_resources, scratch
 from ops import record_trial
-from ops.command import alone, last_line, say, says_errors
+from ops.command import alone, count_of, last_line, say, says_errors
 from ops.environment import here, without_foreign
 
 STORED = (*ARTIFACTS.values(), SERVING.name)
@@ -42,7 +42,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.reproduce", description=__doc__)
     parser.add_argument("--model", default="trip-duration", help="the model (default: %(default)s)")
     parser.add_argument("--version", required=True, type=_number, help="the number of its version in MLflow")
-    parser.add_argument("--threads", type=int, help="processors to train with (default: those there are)")
+    threads = "processors to train with (default: those there are)"
+    parser.add_argument("--threads", type=count_of("threads"), help=threads)
     given = parser.parse_args()
     opened = open_resources()
     version = registration.promotable(opened.registry, given.model, given.version)
@@ -110,6 +111,12 @@ def _install(lock: str, home: Path, python: Path) -> None:
         )
 
 
+def shown(python: Path) -> str:
+    """A Python by its path, from the checkout on where it is in there."""
+    root = here().root
+    return str(python.relative_to(root) if python.is_relative_to(root) else python)
+
+
 def stored_files(registry: Registry, version: Version, folder: Path) -> dict[str, bytes]:
     """The files of the stored model, of those that a record has, by name."""
     model = registry.download(version, folder / "stored")
@@ -130,7 +137,7 @@ def retrain(
     training_record.unpack(record, code)
     given = (f"--model={record.model}", f"--columns={','.join(record.columns)}", f"--out={out}")
     may_use = (f"--threads={threads}", f"--memory={memory}")
-    say(f"training with {threads} thread{'s' if threads > 1 else ''}")
+    say(f"training with {threads} thread{'s' if threads > 1 else ''} by {shown(python)}")
     done = subprocess.run(
         [str(python), "-P", record_trial.__file__, *given, *may_use, *map(str, files)],
         cwd=folder,

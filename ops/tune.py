@@ -58,7 +58,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.tune", description=__doc__)
     parser.add_argument("--model", default="trip-duration", help="the model (default: %(default)s)")
     parser.add_argument("--until", default="", metavar="MONTH", help="only months before it (default: the newest)")
-    parser.add_argument("--trials", type=_count, default=50, help="trials in all, those before counted (default: 50)")
+    trials = "trials in all, those before counted (default: %(default)s)"
+    parser.add_argument("--trials", type=command.count_of("trials"), default=50, help=trials)
     given = parser.parse_args()
     opened, model = open_resources(), models.load(given.model)
     database = here().folder("mlflow") / "tuning.db"
@@ -78,12 +79,6 @@ def main() -> int:
         run_id = keep(study, model, snapshot.train, folder)
     print(opened.registry.run_url(run_id, opened.settings.mlflow_url))
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of trials, from 1")
-    return int(text)
 
 
 def alone(lock: Path) -> contextlib.AbstractContextManager[None]:

@@ -14,13 +14,14 @@ import polars as pl
 import pytest
 from mlflow import MlflowClient
 
-from flows.ml import training_record
+from flows.ml import landing, training_record
 from flows.ml.training_record import TrainingRecord
 from flows.retrain import retrain
 from ops import reproduce
 from tests.integration import home as homes
 from tests.integration.home import DATASET, MODEL, Home, run
 
+PYTHON = Path(sys.executable)
 MEMORY = 1 << 40
 """Bytes that are more than enough."""
 
@@ -37,7 +38,7 @@ def home(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(autouse=True)
 def _these_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduce, "environment", lambda lock, folder: Path(sys.executable))
+    monkeypatch.setattr(reproduce, "environment", lambda lock, folder: PYTHON)
 
 
 @pytest.fixture
@@ -53,6 +54,11 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def record(home: Home, number: int, folder: Path) -> TrainingRecord:
     return reproduce.read(home.registry, home.registry.version(MODEL, number), folder)
+
+
+def address(home: Home, month: str) -> str:
+    """Where the lake has the month now."""
+    return landing.manifest(home.lake, DATASET, month).address
 
 
 def rewrite(home: Home, number: int, data: bytes, folder: Path) -> None:
@@ -85,11 +91,15 @@ def test_every_version_comes_out_the_same_with_any_number_of_threads(home, comma
     assert f"Reproduced: all 6 files of version {number} are the same, byte for byte." in said
     assert said.count("the same\n") == 6
     assert "rows of 2023-01" in told
+    assert f"training with {threads} thread{'s' if threads == '2' else ''} by {reproduce.shown(PYTHON)}\n" in told
 
 
-def test_a_month_that_was_corrected_since_does_not_matter(home, command) -> None:
+def test_a_month_that_was_corrected_since_does_not_matter(home, command, tmp_path) -> None:
+    part = record(home, 2, tmp_path).snapshot.train[0]
+    assert (part.month, address(home, "2023-01")) == ("2023-01", part.address)
     try:
         home.land("2023-01", rows=lambda rows: rows.head(rows.height - 200))
+        assert address(home, "2023-01") != part.address
         assert command("--version", "2")[0] == 0
     finally:
         home.land("2023-01")
@@ -100,7 +110,7 @@ def test_the_code_that_trains_is_that_of_the_record(home, tmp_path) -> None:
     stored = reproduce.stored_files(home.registry, home.registry.version(MODEL, 1), tmp_path)
     older = {**kept.sources, "ml/features.py": kept.sources["ml/features.py"] + "\n# as it was\n"}
 
-    made = reproduce.retrain(home.lake, replace(kept, sources=older), Path(sys.executable), 2, MEMORY, tmp_path)
+    made = reproduce.retrain(home.lake, replace(kept, sources=older), PYTHON, 2, MEMORY, tmp_path)
 
     assert made["features.py"].decode() == older["ml/features.py"]
     assert list(reproduce.compare(kept, stored, made)) == ["features.py"]
@@ -209,6 +219,14 @@ def test_a_version_that_never_existed_is_answered_by_those_there_are(command) ->
     assert "no version 9 of trip-duration. There are, the newest last: 1, 2." in told
 
 
+@pytest.mark.parametrize("threads", ["0", "-1", "x"])
+def test_no_number_of_threads_is_refused(command, capsys, threads) -> None:
+    with pytest.raises(SystemExit):
+        command("--version", "1", "--threads", threads)
+
+    assert f"{threads} is no number of threads, from 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", ["", "two"])
 def test_a_version_that_is_no_number_is_told_how_to_say_it(command, capsys, number) -> None:
     with pytest.raises(SystemExit):
@@ -222,7 +240,7 @@ def test_code_of_the_record_that_fails_is_told_in_its_words(home, tmp_path) -> N
     broken = {**kept.sources, "ml/boosting.py": "import no_such_package"}
 
     with pytest.raises(reproduce.NotReproduced, match=r"ended on an error: .*no_such_package"):
-        reproduce.retrain(home.lake, replace(kept, sources=broken), Path(sys.executable), 2, MEMORY, tmp_path)
+        reproduce.retrain(home.lake, replace(kept, sources=broken), PYTHON, 2, MEMORY, tmp_path)
 
 
 def test_rows_of_a_month_are_read_in_the_columns_of_the_record_alone(home, tmp_path) -> None:
@@ -232,4 +250,4 @@ def test_rows_of_a_month_are_read_in_the_columns_of_the_record_alone(home, tmp_p
 
     assert set(kept.columns) < set(pl.read_parquet_schema(month))
     with pytest.raises(reproduce.NotReproduced, match="ended on an error"):
-        reproduce.retrain(home.lake, without, Path(sys.executable), 2, MEMORY, tmp_path)
+        reproduce.retrain(home.lake, without, PYTHON, 2, MEMORY, tmp_path)

@@ -1,9 +1,11 @@
-"""What the commands of ``ops`` share."""
+"""What commands share."""
+
+import argparse
 
 import pytest
 
 from flows.ml.errors import TrainyardError
-from ops.command import last_line, says_errors
+from ops.command import count_of, last_line, says_errors
 
 
 def test_a_named_error_is_a_sentence_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,3 +38,13 @@ def test_another_error_is_not_hidden() -> None:
 )
 def test_the_last_line_is_that_of_the_first_text_that_says_something(texts: tuple[str, ...], line: str) -> None:
     assert last_line(*texts) == line
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1.5", "+1"])
+def test_what_is_no_count_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no number of threads, from 1"):
+        count_of("threads")(text)
+
+
+def test_a_count_is_a_number() -> None:
+    assert [count_of("threads")(text) for text in ("1", "12")] == [1, 12]

@@ -9,6 +9,7 @@ import pytest
 
 from flows.ml.training_record import digest
 from ops import command, reproduce
+from ops.environment import here
 
 UNKNOWN = "no-such-package-of-trainyard==1.0 --hash=sha256:" + "0" * 64
 
@@ -59,6 +60,15 @@ def test_an_environment_whose_python_was_removed_is_made_anew(tmp_path, monkeypa
 
     assert reproduce.environment("# nothing\n", tmp_path).exists()
     assert len(made) == 2
+
+
+def test_a_python_is_shown_from_the_checkout_on() -> None:
+    place = here()
+
+    assert reproduce.shown(place.folder("reproduce") / "of-a-lock" / "bin" / "python") == (
+        ".trainyard/reproduce/of-a-lock/bin/python"
+    )
+    assert reproduce.shown(Path("/opt/python")) == "/opt/python"
 
 
 def test_two_do_not_install_at_once(tmp_path) -> None:
