@@ -1,6 +1,7 @@
 """The main job as Jobs, by `make kind-demo`; two retrains at one moment, schedules, and what a run's pod is made of."""
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from prefect.exceptions import ObjectNotFound
 from flows import models
 from flows.ml import fingerprint, judging, landing, ledger, predictions, snapshot, training
 from flows.ml.registry import Version
+from ops import reproduce
 from ops.kind import demo as demonstration
 from tests.cluster import faults
 from tests.cluster.faults import DONE, START, Lab
@@ -124,6 +126,25 @@ def test_a_version_has_the_fingerprint_and_the_bytes_that_a_laptop_gives_it(
     stored = next(cluster.registry().download(versions[0], tmp_path / "stored").rglob("booster.ubj"))
     assert versions[0].fingerprint == fingerprint.training(definition, taken)
     assert hashlib.sha256(stored.read_bytes()).hexdigest() == hashlib.sha256(trained).hexdigest()
+
+
+def test_a_version_of_a_pod_is_trained_again_from_its_record_on_a_laptop(
+    cluster: Platform,
+    versions: list[Version],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # The packages are those of the tests, which are the record's; one of its own is made where a demo is tested.
+    monkeypatch.setattr(reproduce, "environment", lambda lock, folder: Path(sys.executable))
+    monkeypatch.setattr("sys.argv", ["reproduce", "--version", str(versions[1].number)])
+
+    status = reproduce.main()
+
+    record = reproduce.read(cluster.registry(), versions[1], tmp_path)
+    assert status == 0
+    assert record.python.startswith("3.13.")
+    assert "Reproduced: all 6 files of version 2 are the same, byte for byte." in capsys.readouterr().out
 
 
 def test_versions_and_months_name_the_commit_they_were_made_by(
