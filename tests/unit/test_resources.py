@@ -4,6 +4,7 @@ import errno
 import os
 from pathlib import Path
 
+import polars as pl
 import pytest
 from prefect.client.schemas.objects import State
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Late, Pending, Running, Scheduled
@@ -36,11 +37,14 @@ def test_only_what_a_server_may_get_over_is_tried_again(error: Exception, again:
     ("error", "named"),
     [
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), NoRoom),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), NoRoom),
+        (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), NoRoom),
+        (pl.exceptions.ComputeError("No space left on device (os error 28): rows.parquet"), NoRoom),
         (RegistryUnreachable("MLflow at http://mlflow: its database: No space left on device"), RegistryUnreachable),
         (LakeError("s3://lake: No space left on device"), LakeError),
     ],
 )
-def test_a_disk_that_is_full_elsewhere_is_not_said_to_be_the_tasks_own(
+def test_a_disk_that_is_full_is_named_and_one_elsewhere_is_not_said_to_be_the_tasks_own(
     tmp_path: Path, error: Exception, named: type[Exception]
 ) -> None:
     settings = Settings.model_construct(scratch=tmp_path)
