@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from tests.integration.home import DATASET, MODEL, Home
 from tests.integration.warm import FILE_LIMIT, Warm
 
 WAYS = ("killed", *ERRORS)
+FULL = "full disk"
 SHARE = {"ingest": 1, "promote": 1, "retrain": 8, "monthly": 8, "backfill": 4, "backfill-scores": 3, "reconcile": 3}
 """Of how many moments one is tried, where not all are."""
 SELDOM = 8
@@ -31,21 +33,27 @@ class Table:
     """The calls of each flow, how often it was disturbed in each way, and whether it ended well by itself."""
 
     made: dict[str, list[str]] = field(default_factory=dict)
+    tried: Counter[tuple[str, str]] = field(default_factory=Counter)
     rows: dict[tuple[str, str], list[bool]] = field(default_factory=dict)
+
+    def begin(self, flow: str, way: str) -> None:
+        """One more moment is tried."""
+        self.tried[flow, way] += 1
 
     def note(self, flow: str, way: str, *, by_itself: bool) -> None:
         """One more moment was survived."""
         self.rows.setdefault((flow, way), []).append(by_itself)
 
     def text(self) -> str:
-        """As Markdown. A moment that was not survived is in no row: its test failed."""
+        """As Markdown. A moment that was tried and not survived made its test fail."""
         lines = [
-            "| flow | calls of a run | disturbed by | moments | ended well by itself | completed by the next run |",
-            "| --- | --- | --- | --- | --- | --- |",
+            "| flow | its calls | disturbed by | tried | survived | ended well by itself | completed by a later run |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
         ]
-        for (flow, way), ends in self.rows.items():
-            counts = f"{len(ends)} | {sum(ends)} | {len(ends) - sum(ends)}"
-            lines.append(f"| `{flow}` | {len(self.made[flow])} | {way} | {counts} |")
+        for (flow, way), tried in self.tried.items():
+            ends = self.rows.get((flow, way), [])
+            counts = f"{tried} | {len(ends)} | {sum(ends)} | {len(ends) - sum(ends)}"
+            lines.append(f"| `{flow}` | {len(self.made.get(flow, ())) or ''} | {way} | {counts} |")
         return "\n".join(lines) + "\n"
 
 
@@ -103,6 +111,7 @@ class Trial:
         assert moments
         assert bool(kept) == self.trains, made
         for moment in moments:
+            table.begin(self.flow, way)
             with self.home() as (home, parameters):
                 env = home.env if way != "away" else {**home.env, **IMPATIENT}
                 end = calls.disturb(warm, env, moment, self.flow, self.ordered, **parameters)
@@ -140,10 +149,11 @@ def readable(home: Home) -> None:
     assert champion is None or home.registry.version(MODEL, champion).fingerprint == promoted.get(champion)
 
 
-def fill(warm: Warm, flow: str, home: Home, parameters: Mapping[str, Any]) -> int:
-    """Run a flow on a disk with room for ever larger files until it is enough; how often it was not.
+def fill(warm: Warm, table: Table, flow: str, home: Home, parameters: Mapping[str, Any]) -> int:
+    """Run a flow on a disk with room for files of twice the size each time, until it is enough; how often it was not.
 
-    Each time that is said, and the months and what is in service are what they were before.
+    Each time that is said, and the months and what is in service are what they were before. What a size strikes is the
+    first write that it is too small for.
     """
 
     def seen() -> tuple[object, ...]:
@@ -151,9 +161,12 @@ def fill(warm: Warm, flow: str, home: Home, parameters: Mapping[str, Any]) -> in
 
     before, times = seen(), 0
     while True:
+        table.begin(flow, FULL)
         with warm.run(flow, {**home.env, FILE_LIMIT: str(SMALLEST << times)}, **parameters) as run:
             end = run.end()
         if end["type"] == "COMPLETED":
+            for by_itself in (*(False for _ in range(times)), True):
+                table.note(flow, FULL, by_itself=by_itself)
             return times
         assert (end["type"], end["name"]) == ("FAILED", "Failed"), end
         assert re.search("exception: NoRoom: .* has no room for the files of this task", end["message"]), end

@@ -4,6 +4,7 @@ import pytest
 
 from tests.integration import calls
 from tests.integration.calls import Moment
+from tests.integration.disturbed import FULL, Table
 from tests.integration.home import DATASET, Home
 from tests.integration.warm import Warm
 
@@ -51,4 +52,18 @@ def test_moments_are_those_that_the_servers_can_tell_apart(monkeypatch: pytest.M
     assert every == [
         *((1, False), (2, False), (3, False), (3, True)),
         *((4, False), (5, False), (5, True), (6, False)),
+    ]
+
+
+def test_the_table_has_what_was_tried_and_not_survived_as_well() -> None:
+    table = Table(made={"promote": ["S3 PUT /a"]})
+    for by_itself in (True, False, None):
+        table.begin("promote", "killed")
+        if by_itself is not None:
+            table.note("promote", "killed", by_itself=by_itself)
+    table.begin("ingest", FULL)
+
+    assert [row.strip("| ").split(" | ") for row in table.text().splitlines()[2:]] == [
+        ["`promote`", "1", "killed", "3", "2", "1", "1"],
+        ["`ingest`", "", "full disk", "1", "0", "0", "0"],
     ]

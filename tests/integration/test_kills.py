@@ -75,8 +75,8 @@ def test_a_retrain_leaves_one_version_that_ledger_and_alias_agree_on(
     ids=["ingest", "retrain"],
 )
 def test_a_disk_that_is_full_sooner_or_later_is_said_and_costs_nothing(
-    platform, tmp_path, warm, flow, home, survived
+    platform, tmp_path, warm, table, flow, home, survived
 ) -> None:
     with home(platform, tmp_path) as (own, parameters):
-        assert fill(warm, flow, own, parameters) > 1
+        assert fill(warm, table, flow, own, parameters) > 1
         survived(own)

@@ -52,7 +52,7 @@ def test_a_promote_leaves_one_entry_and_the_alias_on_it(trained, warm, table, wa
     Trial("promote", lambda: served(trained), survived).endure(way, warm, table)
 
 
-def test_a_disk_that_is_full_sooner_or_later_is_said_and_costs_nothing(trained, warm) -> None:
+def test_a_disk_that_is_full_sooner_or_later_is_said_and_costs_nothing(trained, warm, table) -> None:
     with served(trained) as (own, parameters):
-        assert fill(warm, "promote", own, parameters) > 1
+        assert fill(warm, table, "promote", own, parameters) > 1
         survived(own)
