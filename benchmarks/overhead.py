@@ -31,6 +31,7 @@ from flows.ml import training
 from flows.ml.registration import ARTIFACTS
 from flows.ml.registry import Registry
 from flows.resources import attach
+from ops.command import count_of
 
 MODEL = "trip-duration"
 RETRAIN = "retrain/trip-duration-local"
@@ -137,7 +138,8 @@ def on_its_own(runs: int) -> dict[str, list[float]]:
 def main() -> None:
     """Measure, print the table, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, help="retrains that find nothing to do (default: %(default)s)")
+    runs = "retrains that find nothing to do (default: %(default)s)"
+    parser.add_argument("--runs", type=count_of("runs"), default=5, help=runs)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:

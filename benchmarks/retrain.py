@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import ROOT, THREADS, Stages, call, import_first, peak_mb, require_memory
+from ops.command import count_of
 
 TRAIN, JUDGE = (ROOT / f"examples/tlc/green_tripdata_2023-{month}.parquet" for month in ("01", "02"))
 TIMES = (1, 16, 64)
@@ -180,8 +181,9 @@ def show(times: int, found: dict[str, list[dict[str, Any]]]) -> None:
 def main() -> None:
     """Run both ways in turn at each size and print the table, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, nargs="+", default=TIMES, help="months to train on (default: 1 16 64)")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each way at 1 month; at more there is one")
+    count, default = count_of("months"), "months to train on (default: 1 16 64)"
+    parser.add_argument("--times", type=count, nargs="+", default=TIMES, help=default)
+    parser.add_argument("--runs", type=count_of("runs"), default=5, help="of each way at 1 month; at more there is one")
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--train", type=Path, nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.measuring import THREADS, call, import_first, peak_mb, require_memory
 from ops import s3_servers
+from ops.command import count_of
 
 BASE_MB = 1000
 """What a run takes, with an S3 server beside it. Measured by this."""
@@ -166,7 +167,7 @@ def compare(folder: Path, runs: int) -> dict[int, dict[str, dict[str, float]]]:
 def main() -> None:
     """Measure, print the table, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="runs of each way at each size")
+    parser.add_argument("--runs", type=count_of("runs"), default=3, help="runs of each way at each size")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)

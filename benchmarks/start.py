@@ -6,6 +6,7 @@ second; on a laptop there is none.
 """
 
 import argparse
+import json
 import statistics
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -27,6 +28,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
+
+from ops.command import count_of
 
 STEPS = {
     "taken": "the worker takes the run up",
@@ -95,10 +98,10 @@ def show(measured: Sequence[dict[str, float]]) -> None:
 
 
 def main() -> None:
-    """Print what the starts of a deployment's newest runs were made of."""
+    """Print what the starts of a deployment's newest runs were made of, then the seconds of each as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("deployment", metavar="FLOW/DEPLOYMENT")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=count_of("runs"), default=5, help="the newest (default: %(default)s)")
     given = parser.parse_args()
     flow, _, name = given.deployment.partition("/")
     with get_client(sync_client=True) as client:
@@ -116,6 +119,7 @@ def main() -> None:
         raise SystemExit(f"No run of {given.deployment} has come to a task yet: start one, then ask again.")
     print(f"{given.deployment}, {len(measured)} runs: median (range)")
     show(measured)
+    print(json.dumps(measured))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """What benchmarks measure with, and what they refuse before they begin."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import measuring, months, overhead, retrain, scale, score, soak
+from benchmarks import measuring, months, overhead, retrain, scale, score, soak, start
 from flows.ml import settings
 
 
@@ -67,6 +69,40 @@ def test_rows_that_fill_no_files_are_refused(monkeypatch, capsys, rows) -> None:
         scale.main()
 
     assert f"{rows} is no multiple of 1,000,000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "some"])
+@pytest.mark.parametrize(
+    ("benchmark", "words", "counted"),
+    [
+        (retrain, ["--runs"], "runs"),
+        (retrain, ["--times", "1"], "months"),
+        (score, ["--runs"], "runs"),
+        (overhead, ["--runs"], "runs"),
+        (start, ["retrain/trip-duration", "--runs"], "runs"),
+    ],
+)
+def test_what_is_no_count_is_refused(monkeypatch, capsys, benchmark, words, counted, number) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", *words, number])
+
+    with pytest.raises(SystemExit):
+        benchmark.main()
+
+    assert f"{number} is no number of {counted}, from 1" in capsys.readouterr().err
+
+
+def test_the_starts_of_runs_are_printed_and_then_the_same_as_json(monkeypatch, capsys) -> None:
+    found = [{"taken": 100.0, "running": 103.5, "task": 104.0}, {"taken": 200.0, "running": 203.0, "task": 204.0}, {}]
+    client = contextlib.nullcontext(SimpleNamespace(read_flow_runs=lambda **_: [0, 1, 2]))
+    monkeypatch.setattr(start, "get_client", lambda **_: client)
+    monkeypatch.setattr(start, "moments", lambda _, run: found[run])
+    monkeypatch.setattr("sys.argv", ["start", "retrain/trip-duration"])
+
+    start.main()
+
+    *table, last = capsys.readouterr().out.splitlines()
+    assert table[0] == "retrain/trip-duration, 2 runs: median (range)"
+    assert json.loads(last) == [{"running": 3.5, "task": 0.5}, {"running": 3.0, "task": 1.0}]
 
 
 def test_rows_that_are_drawn_again_and_again_have_no_twins_and_durations_of_whole_seconds() -> None:
