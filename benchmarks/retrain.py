@@ -175,7 +175,8 @@ def show(times: int, found: dict[str, list[dict[str, Any]]]) -> None:
     pairs = list(zip(found["course"], found["trainyard"], strict=True))
     faster = statistics.median(a["seconds"] / b["seconds"] for a, b in pairs)
     memory = statistics.median(b["peak_mb"] / a["peak_mb"] for a, b in pairs)
-    print(f"{times:4}x {faster:.1f} times as fast with {memory:.0%} of the memory", flush=True)
+    of = f"medians of the ratios of {len(pairs)} pairs" if len(pairs) > 1 else "one pair"
+    print(f"{times:4}x {faster:.1f} times as fast with {memory:.0%} of the memory ({of})", flush=True)
 
 
 def main() -> None:

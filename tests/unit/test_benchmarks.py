@@ -130,6 +130,24 @@ def test_the_table_of_a_retrain_has_the_peak_of_memory_by_each_stage(capsys) -> 
     )
 
 
+def test_how_much_faster_is_the_median_of_the_pairs_ratios_and_says_so(capsys) -> None:
+    def runs(*seconds: float) -> list[dict[str, Any]]:
+        stages, peaks = dict.fromkeys(retrain.STAGES, 1.0), dict.fromkeys(retrain.STAGES, 1)
+        return [
+            {"seconds": each, "peak_mb": 100 * each, "rmse": 4.0, "stages": stages, "peaks": peaks} for each in seconds
+        ]
+
+    # The medians of either are 10 and 2, so 5 is not what is meant.
+    retrain.show(1, {"course": runs(9, 10, 20), "trainyard": runs(3, 1, 2)})
+    retrain.show(16, {"course": runs(9), "trainyard": runs(3)})
+
+    said = [line for line in capsys.readouterr().out.splitlines() if "times as fast" in line]
+    assert said == [
+        "   1x 10.0 times as fast with 10% of the memory (medians of the ratios of 3 pairs)",
+        "  16x 3.0 times as fast with 33% of the memory (one pair)",
+    ]
+
+
 def told(program: str, *arguments: object) -> Any:
     """What a program says as JSON, in a process of its own: benchmarks change what they have imported."""
     command = [sys.executable, "-c", f"import json, sys\n{program}", *map(str, arguments)]
