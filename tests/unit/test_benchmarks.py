@@ -105,6 +105,51 @@ def test_the_starts_of_runs_are_printed_and_then_the_same_as_json(monkeypatch, c
     assert json.loads(last) == [{"running": 3.5, "task": 0.5}, {"running": 3.0, "task": 1.0}]
 
 
+def task(name: str, seconds: float) -> SimpleNamespace:
+    return SimpleNamespace(name=name, total_run_time=timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def platform_figures(monkeypatch) -> dict[str, list[float]]:
+    """What the benchmark of the platform measures where two candidates were judged, the second beside a champion."""
+    versions = [SimpleNamespace(tags={"judged": f"2023-0{2 + by}", "judged_against": "1" * by}) for by in (0, 1)]
+    registry = SimpleNamespace(versions=lambda model: versions)
+    done = [task("judge trip-duration on 2023-02", 9), task("judge trip-duration on 2023-03", 1), task("register x", 2)]
+    no_op = dict.fromkeys((overhead.FLOW, overhead.FIRST, overhead.NOTHING, overhead.WHOLE), 3.0)
+    monkeypatch.setattr(overhead, "attach", lambda: SimpleNamespace(registry=registry))
+    monkeypatch.setattr(overhead, "get_client", lambda **_: contextlib.nullcontext())
+    monkeypatch.setattr(overhead, "tasks", lambda _, run, like: [one for one in done if one.name.startswith(like)])
+    monkeypatch.setattr(overhead, "retrains", lambda _, runs: [no_op] * runs)
+    monkeypatch.setattr(overhead, "stored", lambda *_: dict.fromkeys(list(overhead.FLOORS.values())[-2:], 0.5))
+    monkeypatch.setattr(overhead, "BARE", "print(9e9, 9.25e9, 9.5e9)")
+    return overhead.measure(dict(os.environ), 2)
+
+
+def test_the_gate_that_is_measured_is_one_where_a_candidate_met_a_champion(platform_figures) -> None:
+    assert platform_figures[overhead.GATE] == [1]
+
+
+def test_the_floor_of_a_start_ends_where_a_flow_begins(platform_figures) -> None:
+    began, alone, ended = (
+        platform_figures[overhead.FLOORS[name]][0] for name in (overhead.FIRST, overhead.NOTHING, overhead.WHOLE)
+    )
+
+    assert ended - began == pytest.approx(0.25e9)
+    assert alone == 0.5e9
+
+
+def test_every_figure_of_the_platform_has_its_floor_below_it(platform_figures, capsys) -> None:
+    overhead.show({name: [1.0, 2.0] for name in platform_figures})
+
+    head, *lines = capsys.readouterr().out.splitlines()
+    names = [line[: head.index("median")].rstrip() for line in lines]
+    assert [name for name in names if not name.startswith("  floor")] == [overhead.FLOW, *overhead.FLOORS]
+    assert names[1:] == [name for pair in overhead.FLOORS.items() for name in pair]
+    assert {name: int(line.split()[-1]) for name, line in zip(names, lines, strict=True) if name in overhead.AIMS} == (
+        overhead.AIMS
+    )
+
+
 def test_rows_that_are_drawn_again_and_again_have_no_twins_and_durations_of_whole_seconds() -> None:
     begin = datetime(2023, 1, 31, 23, 59, 59)
     real = pl.DataFrame({"pickup_at": [begin], "dropoff_at": [begin + timedelta(minutes=5)], "distance": [0.0]})
