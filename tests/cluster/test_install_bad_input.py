@@ -57,7 +57,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         " or correct prefect.externalApiUrl.",
     ),
     "prefect-refuses": (
-        {"prefect.existingAuthSecret": "wrong-login"},
+        {"prefect.existingAuthSecret": "wrong-login", "worker.resources.requests.cpu": "10m"},
         "trainyard: Prefect at http://old-prefect:4200/api/ refuses these credentials: the Secret's `auth-string` must"
         " be the one the server was started with (user:password).",
     ),
@@ -171,6 +171,22 @@ def test_a_bootstrap_that_was_refused_ends_with_the_sentence_as_its_last_word(
     assert sentence in ended["message"]
 
 
+def test_a_worker_whose_password_is_refused_waits_for_its_pool_and_says_so(attempts: Mapping[str, Release]) -> None:
+    refused = attempts["prefect-refuses"]
+    sentence = (
+        "waiting: Prefect at http://old-prefect:4200/api refuses these credentials (401): `auth-string` in the Secret"
+        " wrong-login must be the one the server was started with (user:password)."
+    )
+
+    said = eventually(refused, sentence, "worker", "pool")
+
+    (pod,) = refused.get("pods", "worker")
+    (waits,) = pod["status"]["initContainerStatuses"]
+    assert sentence in said
+    assert WRONG not in said
+    assert (pod["status"]["phase"], waits["restartCount"]) == ("Pending", 0)
+
+
 @pytest.mark.parametrize("server", ["prefect", "mlflow"])
 def test_a_database_of_a_newer_version_is_left_alone_with_a_sentence(
     attempts: Mapping[str, Release], server: str
@@ -244,14 +260,14 @@ def terminations(made: Release, component: str) -> list[dict[str, Any]]:
     return found
 
 
-def eventually(made: Release, sentence: str) -> str:
-    """The log of the bootstrap once it holds the sentence, or what it is when time is up."""
+def eventually(made: Release, sentence: str, component: str = "bootstrap", container: str = "bootstrap") -> str:
+    """The log of a container once it holds the sentence, or what it is when time is up."""
     said = ""
 
     def log() -> str:
         nonlocal said
         with suppress(CommandFailed):  # there is no log yet
-            said = made.kubectl("logs", made.ours("bootstrap"), "--tail=-1") or said
+            said = made.kubectl("logs", made.ours(component), f"--container={container}", "--tail=-1") or said
         return said if sentence in said else ""
 
     return until(log, otherwise=lambda: said)

@@ -253,6 +253,7 @@ def test_services_and_probes_lead_to_ports_that_pods_open(case: str) -> None:
     for pod in pods:
         for one in pod["spec"]["containers"]:
             named = {port["name"] for port in one["ports"]}
+            assert {"readinessProbe", "livenessProbe"} <= one.keys()
             assert {one[probe]["httpGet"]["port"] for probe in one if probe.endswith("Probe")} <= named
 
 

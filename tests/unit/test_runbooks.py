@@ -20,6 +20,7 @@ PROGRAMS = {"brew", "helm", "kubectl", "make", "prefect", "python", "uv"}
 """What a command within the text begins with."""
 WITHIN = {
     "helm rollback trainyard --namespace trainyard": ("tests/cluster/test_install_lifecycle.py", 'helm("rollback"'),
+    "helm test": ("tests/cluster/test_install_lifecycle.py", 'helm("test"'),
     "helm uninstall": ("tests/cluster/test_install_lifecycle.py", 'helm("uninstall")'),
     "kubectl --namespace trainyard logs job/trainyard-roles": (
         "tests/cluster/test_install_postgres.py",

@@ -1,6 +1,5 @@
 """Finds out whether what the flows need answers; what does not is a sentence with its remedy."""
 
-import contextlib
 import os
 import sys
 from typing import Any
@@ -12,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from packaging.version import Version
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import WorkPool
+from work_pool import installation
 
 APPLIED = "BOOTSTRAP"
 """The variable of the environment that says what is applied: the release's bootstrap Job, one of its own for each
@@ -72,20 +72,11 @@ def pool_is_ours(found: WorkPool, pool_type: str, template: dict[str, Any]) -> N
             f"the work pool {found.name} is there and of type {found.type}, not {pool_type}: delete it in the"
             " Prefect UI, with its deployments, and run this again."
         )
-    if (theirs := _installation(found.base_job_template)) != (ours := _installation(template)):
+    if (theirs := installation(found.base_job_template)) != (ours := installation(template)):
         raise BootstrapError(
             f"the work pool {found.name} is there and is that of {theirs}, not of {ours}: this Prefect is used by"
             " others. Give Trainyard a Prefect of its own; or delete the pool in the Prefect UI, with its deployments."
         )
-
-
-def _installation(template: dict[str, Any]) -> str:
-    """The namespace and the release whose Jobs a base job template makes."""
-    job = template.get("job_configuration", {})
-    release = None
-    with contextlib.suppress(AttributeError):  # another's template may say it in a variable
-        release = job.get("job_manifest", {}).get("metadata", {}).get("labels", {}).get("app.kubernetes.io/instance")
-    return f"namespace {job.get('namespace', 'unnamed')}, release {release or 'unnamed'}"
 
 
 def mlflow_answers(url: str) -> str:
