@@ -1,6 +1,7 @@
 """Runs every suite that can run here, counts their tests, names each suite that cannot run and why: ``make test``."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -136,6 +137,8 @@ def main() -> int:
     known, options = parser.parse_known_args()
     if unknown := {*known.suites, *known.leave_out} - set(SUITES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    if not known.suites:
+        shutil.rmtree(REPORTS / "cluster", ignore_errors=True)  # what a cluster's suites kept of failures, each its own
     outcomes = [run(suite, options) for suite in known.suites or SUITES if suite not in known.leave_out]
     for test, said in (each for outcome in outcomes for each in outcome.broken.items()):
         print(f"FAILED {test}  {said}")

@@ -2,7 +2,7 @@
 
 Where pytest has several workers, the first makes it and the last removes it. With KEEP_CLUSTER=1 it stays, and the next
 session with it upgrades that one: for whoever writes tests. When a test fails, logs and events of everything are kept
-in a folder of its module below ``.trainyard/tests/cluster``.
+in a folder of its module below ``.trainyard/tests/cluster``, until that module fails again or all suites are run.
 """
 
 import os
@@ -148,7 +148,6 @@ def cluster(
 
 
 def _make(place: Cluster, clone: Path, say: Callable[[str], None]) -> None:
-    shutil.rmtree(EVIDENCE, ignore_errors=True)
     if not os.environ.get("KEEP_CLUSTER"):
         kind.delete(place)
     up(place, clone, steps(say), say)

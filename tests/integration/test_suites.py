@@ -118,6 +118,19 @@ def test_a_report_of_an_earlier_run_is_not_taken_for_this_ones(root, monkeypatch
     assert status == 1
 
 
+@pytest.mark.parametrize(("named", "left"), [((), False), (("one",), True)], ids=["all suites", "one suite"])
+def test_what_was_kept_of_failures_is_cleared_at_the_beginning_of_a_whole_run_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...], left: bool
+) -> None:
+    earlier, own = (root / "reports" / "cluster" / name for name in ("test_earlier", "test_it"))
+    earlier.mkdir(parents=True)
+    keeps = f"from pathlib import Path\ndef test_it(): Path({str(own)!r}).mkdir(parents=True)\n"
+
+    run(root, monkeypatch, *named, one=keeps, two=PASSES)
+
+    assert (earlier.exists(), own.exists()) == (left, True)
+
+
 def test_only_the_suites_named_are_run(root, monkeypatch, capfd) -> None:
     status = run(root, monkeypatch, "two", one=FAILS, two=PASSES)
 
