@@ -24,6 +24,8 @@ from ops.lint.prefect_yaml import Entry
 
 UNKNOWN = ("triggers", "sla", "push", "version", "version_type", "schedule")
 """Keys that Prefect takes and a deploy does not apply: one that is given is refused, and not left out in silence."""
+IMAGE_LABEL = "trainyard/image"
+"""The label that the chart makes of the image's reference, of which Prefect leaves 63 characters."""
 FROM_SERVER = (PlaceholderType.BLOCK_DOCUMENT, PlaceholderType.VARIABLE)
 
 
@@ -64,7 +66,7 @@ def _deployment(entry: Entry, shared: Mapping[str, Any], variables: Mapping[str,
         "parameters": config.get("parameters") or {},
         "parameter_openapi_schema": _form(config["entrypoint"]),
         "enforce_parameter_schema": config.get("enforce_parameter_schema", True),
-        "job_variables": pool.get("job_variables") or {},
+        "job_variables": labelled(pool.get("job_variables") or {}),
         "pull_steps": [pull] if isinstance(pull, dict) else pull,
         "work_pool_name": pool["name"],
         "version": variables.get("TRAINYARD_GIT_SHA", "")[:12] or None,
@@ -97,6 +99,15 @@ def _build(entry: Entry, steps: list[dict[str, Any]] | dict[str, Any]) -> dict[s
 def _form(entrypoint: str) -> dict[str, Any]:
     """The parameters of a flow as Prefect keeps them."""
     return parameter_schema(load_flow_from_entrypoint(entrypoint)).model_dump(exclude_unset=True)
+
+
+def labelled(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Job variables with a label for an image by digest: Prefect cuts that of the reference off before the digest."""
+    name, by_digest, digest = variables.get("image", "").partition("@sha256:")
+    if not by_digest:
+        return variables
+    label = f"{name.rpartition('/')[2]}-{digest[:12]}"
+    return {**variables, "labels": {IMAGE_LABEL: label, **variables.get("labels", {})}}
 
 
 def _limit(given: int | dict[str, Any] | None) -> dict[str, Any]:

@@ -37,7 +37,8 @@ TEMPLATE = {
     "variables": {
         "type": "object",
         "required": ["image"],
-        "properties": {"image": {"type": "string"}, "commit": {"type": "string"}, "memory": {"type": "string"}},
+        "properties": {name: {"type": "string"} for name in ("image", "commit", "memory")}
+        | {"labels": {"type": "object"}},
     },
 }
 

@@ -136,6 +136,8 @@ def test_an_image_is_deployed_by_the_digest_that_its_registry_has(own: Project, 
     pinned = found.job_variables["image"]
     assert pinned == f"{name}@{registry.digest(images.engine(), image)}"
     assert pinned.startswith(f"{name}@sha256:")
+    label = f"{name.rpartition('/')[2]}-{pinned.partition('@sha256:')[2][:12]}"
+    assert found.job_variables["labels"] == {"trainyard/image": label}
     assert registry.pinned(images.engine(), pinned) == pinned
 
 

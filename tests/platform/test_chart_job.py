@@ -10,6 +10,7 @@ from prefect.utilities.templating import find_placeholders
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 from ops.chart import CHART
+from ops.deploy import wanted
 from ops.lint import prefect_yaml
 from ops.lint.prefect_yaml import Entry
 from tests.platform import chart, flow_run_job
@@ -121,6 +122,26 @@ def test_job_and_pod_carry_flow_deployment_model_image_and_commit(name: str) -> 
     } | ({"trainyard/model": model} if model else {})
     for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
         assert {key: labels.get(key) for key in wanted} == wanted
+
+
+@every_deployment
+def test_of_an_image_by_digest_the_label_has_its_name_and_the_beginning_of_the_digest(name: str) -> None:
+    image = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/trainyard/flows@sha256:{'0123456789abcdef' * 4}"
+    given = wanted.labelled({**variables(DEPLOYMENTS[name]), "image": image})
+
+    job = flow_run_job.job(chart.case("default"), given)
+
+    assert validate(given, flow_run_job.template(chart.case("default"))["variables"]) == []
+    assert flow_run_job.container(job)["image"] == image
+    for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+        assert labels["trainyard/image"] == "flows-0123456789ab"
+
+
+def test_what_labels_a_deployment_gives_itself_stay_beside_the_images() -> None:
+    given = wanted.labelled({"image": f"flows@sha256:{'0' * 64}", "labels": {"team": "rides"}})
+
+    assert given["labels"] == {"trainyard/image": "flows-000000000000", "team": "rides"}
+    assert wanted.labelled(PAIR) == PAIR
 
 
 @every_deployment
