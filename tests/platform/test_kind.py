@@ -17,6 +17,7 @@ from rich.console import Console
 
 from ops.kind import __main__ as kind
 from ops.kind import access, cluster, diagnosis, images, steps, tools
+from ops.kind import up as making
 from ops.kind.cluster import NODE_PORTS, Cluster, Ports
 from tests.unit import stand_ins
 
@@ -72,6 +73,33 @@ def test_of_a_cluster_whose_making_was_stopped_nothing_stays(
         cluster.create(Cluster("one", tmp_path / "kind"), ROOT, None)
 
     assert calls == [["create", "cluster"], ["get", "clusters"], ["delete", "cluster"]]
+
+
+@pytest.mark.parametrize("image", ["kindest/node:v1.30.0", None])
+def test_the_node_is_of_the_image_that_is_asked_for_or_else_of_kinds_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str | None
+) -> None:
+    calls: list[list[str]] = []
+
+    def run(argv: list[str], **_: object) -> str:
+        calls.append(argv)
+        if argv[1] == "create":
+            raise tools.CommandFailed("as far as this test goes")
+        return ""
+
+    monkeypatch.setattr(cluster, "run", run)
+    monkeypatch.setattr(tools, "require", lambda: None)
+    for name in ("_build", "_pack"):
+        monkeypatch.setattr(making, name, lambda *_: None)
+    monkeypatch.delenv("KIND_NODE_IMAGE", raising=False)
+    if image:
+        monkeypatch.setenv("KIND_NODE_IMAGE", image)
+
+    with pytest.raises(tools.CommandFailed, match="as far as"), steps.shown(Console(file=io.StringIO())) as step:
+        making.up(Cluster("one", tmp_path / "kind"), ROOT, step, print)
+
+    (create,) = (argv for argv in calls if argv[1] == "create")
+    assert (create[create.index("--image") + 1] if "--image" in create else None) == image
 
 
 def test_a_second_command_that_would_change_the_cluster_is_refused(tmp_path: Path) -> None:
