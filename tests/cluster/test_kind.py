@@ -1,7 +1,10 @@
-"""`make kind-up` and `kind-deploy`: what they leave, what they refuse, what they leave alone."""
+"""The verbs of the kind cluster: what they leave, what they refuse, what they leave alone, what they say."""
 
 import os
+import re
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +13,9 @@ import pytest
 
 from ops import deploy as deploying
 from ops.deploy import NotDeployed
+from ops.kind import __main__ as verbs
 from ops.kind import access, images
+from ops.kind import cluster as kind
 from ops.kind.tools import CommandFailed, run
 from ops.kind.up import up
 from tests.cluster.platform import TRAP, Platform, steps
@@ -19,6 +24,7 @@ pytestmark = pytest.mark.timeout(900)
 
 AGAIN = 180.0
 """Seconds a second `make kind-up` may take on a busy machine; it loads nothing."""
+SERVERS = "--selector=app.kubernetes.io/component in (prefect, worker, mlflow, minio)"
 
 
 @pytest.fixture
@@ -29,6 +35,24 @@ def as_cloned(cluster: Platform) -> Iterator[Platform]:
     cluster.git("reset", "--quiet", "--hard", commit)
     cluster.git("clean", "--quiet", "--force", "-d")
     cluster.deploy(unless_deployed=True)
+
+
+@pytest.fixture
+def make(
+    cluster: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """What a verb prints that finds the suite's cluster, and the clone, as those of the checkout."""
+    monkeypatch.setattr(verbs, "ROOT", cluster.root)
+    monkeypatch.setattr(kind, "of", lambda _: cluster.place)
+
+    def run(verb: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["kind", verb])
+        status = verbs.main()
+        said = capsys.readouterr()
+        assert status == 0, said.err
+        return said.out
+
+    return run
 
 
 def test_the_users_kubeconfig_is_neither_read_nor_changed(cluster: Platform, users_kubeconfig: Path) -> None:
@@ -93,6 +117,43 @@ def test_a_deploy_of_what_is_deployed_does_nothing(cluster: Platform) -> None:
 
     assert text.endswith("is deployed")
     assert cluster.deployment("monthly/trip-duration").updated == before
+
+
+def test_kind_deploy_says_which_commit_is_deployed_in_which_image(
+    cluster: Platform, make: Callable[[str], str]
+) -> None:
+    head = cluster.git("rev-parse", "HEAD").strip()
+
+    said = make("deploy")
+
+    pair = f"commit {head[:12]} in {images.own(cluster.root)['flows']}"
+    assert re.search(f"^(Deployed|Nothing to change:) {re.escape(pair)}", said, re.MULTILINE)
+
+
+def test_kind_status_names_the_pods_and_where_the_platform_is_to_be_seen(
+    cluster: Platform, make: Callable[[str], str]
+) -> None:
+    said = {*make("status").split()}
+
+    pods = {pod["metadata"]["name"] for pod in cluster.get("pods", SERVERS)}
+    assert len(pods) >= 4
+    assert pods <= said
+    assert {cluster.access.prefect, cluster.access.mlflow, cluster.access.s3, cluster.place.name} <= said
+
+
+def test_what_kind_env_prints_leads_a_shell_to_the_platform(
+    cluster: Platform, make: Callable[[str], str], users_kubeconfig: Path
+) -> None:
+    said = make("env")
+
+    lines = [line.removeprefix("export ").partition("=") for line in said.splitlines()]
+    assert {name: shlex.split(value) for name, _, value in lines} == {
+        name: [value] for name, value in cluster.access.settings(cluster.place).items()
+    }
+    looks = f"{said}kubectl --namespace trainyard get deployments --output name"
+    assert "deployment.apps/trainyard-prefect" in run(
+        ["bash", "-euc", looks], env={**os.environ, "KUBECONFIG": str(users_kubeconfig)}
+    )
 
 
 def test_a_new_commit_is_deployed_in_the_same_image(as_cloned: Platform) -> None:
