@@ -163,6 +163,28 @@ def test_an_image_is_not_heavier_than_promised(built, name) -> None:
     assert found.unpacked <= unpacked * MEGABYTE
 
 
+def test_make_images_prints_of_each_its_tag_and_weights_and_of_the_flows_the_seconds_of_their_imports(
+    built: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_facts, "kept", lambda: SIZES)
+
+    head, *lines = images.table(images.images(ROOT))
+
+    found = {name: words for name, *words in map(str.split, lines)}
+    seconds = found["flows"][-2:]
+    assert head.split() == ["image", "tag", "compressed", "unpacked", "imports"]
+    assert {name: words[:5] for name, words in found.items()} == {name: printed(built[name]) for name in NAMES}
+    assert [len(found[name]) for name in NAMES] == [7, 5, 5]
+    assert float(seconds[0]) > 0.1
+    assert seconds[1] == "s"
+
+
+def printed(reference: str) -> list[str]:
+    """The words on an image's tag and weights."""
+    weight = image_facts.sizes("docker", reference, SIZES)
+    return [reference.rpartition(":")[2], f"{weight.compressed / 1e6:.0f}", "MB", f"{weight.unpacked / 1e6:.0f}", "MB"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_its_packages_import_on_a_read_only_root_by_bytecode_that_is_never_stale(built, name) -> None:
     said = confined(built[name], "python", "-c", PROGRAMS[name] + STALE)
