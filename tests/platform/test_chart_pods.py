@@ -8,6 +8,8 @@ import pytest
 
 from tests.platform import chart, flow_run_job, pod_security
 from tests.platform.chart import Object, every_case, quantity, requires_helm
+from tests.platform.test_chart_job import DEPLOYMENTS, variables
+from tests.platform.test_kind import pod_spec
 
 pytestmark = requires_helm
 
@@ -77,20 +79,36 @@ def test_the_pods_are_those_of_the_platform_its_bootstrap_its_test_and_its_runs(
     }
 
 
-def test_a_laptops_cluster_of_two_cores_and_four_gibibytes_has_room_for_the_platform_a_run_and_a_reconcile() -> None:
-    at_once = ("Deployment/", RECONCILE, "a run that gives the least")
-    asked = [
-        container["resources"]["requests"]
-        for name, pod in pods("laptop").items()
-        for container in pod["containers"]
-        if name.startswith(at_once)
-    ]
+def test_a_laptops_cluster_of_two_cores_and_four_gibibytes_has_room_for_all_that_may_be_there_at_once() -> None:
+    objects = chart.case("kind")
+    runs = [name for name, entry in DEPLOYMENTS.items() if entry.config["work_pool"].get("work_queue_name") is None]
+    largest = {kind: max(asked(run_of(name), kind) for name in runs) for kind in KIND}
+    at_once = {name: pod for name, pod in objects.pods() if name.startswith(("Deployment/", "Job/", RECONCILE))}
+    at_once |= {"git": pod_spec(), "promote": run_of("promote/trip-duration")}
 
-    wanted = {kind: sum(quantity(each[kind]) for each in (*asked, KIND)) for kind in KIND}
+    wanted = {
+        kind: quantity(KIND[kind])
+        + sum(asked(pod, kind) for pod in at_once.values())
+        + largest[kind] * objects.configuration()["pool"]["concurrency"]
+        for kind in KIND
+    }
 
-    assert len(asked) == 6
+    assert len(at_once) == 8
     assert wanted["cpu"] <= 2
     assert wanted["memory"] <= quantity("4Gi")
+
+
+def run_of(name: str) -> Object:
+    """The pod of a run of a deployment of ``prefect.yaml``, on a kind cluster."""
+    job = flow_run_job.job(chart.case("kind"), variables(DEPLOYMENTS[name]))
+    pod: Object = job["spec"]["template"]["spec"]
+    return pod
+
+
+def asked(pod: Object, kind: str) -> float:
+    """What a pod requests: its containers at once, or one of those that run first, where that asks for more."""
+    first = [quantity(each["resources"]["requests"][kind]) for each in pod.get("initContainers", [])]
+    return max(sum(quantity(each["resources"]["requests"][kind]) for each in pod["containers"]), *first, 0)
 
 
 def edited(change: Callable[[Any, Any], object]) -> Object:
