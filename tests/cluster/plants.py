@@ -19,12 +19,14 @@ IN_PREFECT = {
     "Prefect's artifacts",
     "Prefect's automations",
     "Prefect's block_documents",
+    "Prefect's concurrency_limits",
     "Prefect's deployments",
     "Prefect's events",
     "Prefect's flow_runs",
     "Prefect's flows",
     "Prefect's logs",
     "Prefect's task_runs",
+    "Prefect's v2/concurrency_limits",
     "Prefect's variables",
     "Prefect's work_pools",
     "Prefect's work_pools/kubernetes/workers",
@@ -38,6 +40,7 @@ PLACES = IN_PREFECT | IN_MLFLOW | IN_CLUSTER | {"lake"}
 def in_servers(made: Release, secret: str) -> None:
     """Plant it in Prefect, MLflow and the lake of a release that is reached."""
     coded = base64.b64encode(f"Basic {secret}".encode()).decode()
+    named = limit_name(secret)
     with made.client() as client:
         tagged = {"name": "planted", "tags": [quote(secret, safe="")]}
         flow_id = client._client.post("/flows/", json=tagged).raise_for_status().json()["id"]
@@ -49,6 +52,8 @@ def in_servers(made: Release, secret: str) -> None:
         log = {"name": "planted", "level": 20, "message": coded, "flow_run_id": str(run.id)}
         trigger = {"type": "event", "posture": "Reactive", "expect": ["never"], "threshold": 1, "within": 0}
         given: dict[str, Any] = {
+            "concurrency_limits/": {"tag": named, "concurrency_limit": 1},
+            "v2/concurrency_limits/": {"name": named, "limit": 1},
             "variables/": {"name": "planted", "value": {"a": [secret]}},
             "artifacts/": {"key": "planted", "type": "markdown", "data": f"# {quote(secret, safe='')}"},
             "logs/": [{**log, "timestamp": run.created.isoformat() if run.created else None}],
@@ -72,6 +77,12 @@ def in_servers(made: Release, secret: str) -> None:
     mlflow.create_registered_model("planted", description=secret)
     mlflow.create_model_version("planted", "s3://trainyard/none", tags={"note": secret})
     connect("trainyard").put_new("results/planted", json.dumps({"result": secret}).encode())
+
+
+def limit_name(secret: str) -> str:
+    """A secret in a name that Prefect takes of a limit: one without slashes, as some base64 of it has none."""
+    codes = (base64.b64encode(b"." * shift + secret.encode()).decode() for shift in range(3))
+    return next(code for code in codes if "/" not in code)
 
 
 def _wait_for_event(client: SyncPrefectClient, run: str) -> None:

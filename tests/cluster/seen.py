@@ -48,13 +48,17 @@ def of_kubernetes(place: Cluster) -> Iterator[Text]:
 
 
 def of_logs(place: Cluster) -> Iterator[Text]:
-    """The logs of every container of every pod that is there, those before a restart among them."""
+    """The logs of every container of every pod that is there, those before a restart among them.
+
+    Raises ``CommandFailed`` where one that has a log is not to be read: what is not searched holds no secret.
+    """
     pods = json.loads(place.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
     asked = [
         (pod, container["name"], previous)
         for pod in pods
         for kind in ("initContainerStatuses", "containerStatuses")
         for container in pod["status"].get(kind, [])
+        if container["restartCount"] or "waiting" not in container["state"]  # else it has not begun, and has no log
         for previous in ([False, True] if container["restartCount"] else [False])
     ]
 
@@ -64,11 +68,20 @@ def of_logs(place: Cluster) -> Iterator[Text]:
         try:
             return place.kubectl("logs", *where, namespace=pod["metadata"]["namespace"])
         except CommandFailed:
+            if _stays(place, pod):
+                raise
             return ""
 
     with ThreadPoolExecutor(4) as threads:
         for (pod, container, _), said in zip(asked, threads.map(log, asked), strict=True):
             yield Text("log", f"{_name(pod)}/{container}", said)
+
+
+def _stays(place: Cluster, pod: Object) -> bool:
+    """Whether a pod is still there, and not about to go: one that goes has no log from some moment on."""
+    meta = pod["metadata"]
+    asked = ("--ignore-not-found", "--output=jsonpath={.metadata.uid} {.metadata.deletionTimestamp}")
+    return place.kubectl("get", "pod", meta["name"], *asked, namespace=meta["namespace"]).split() == [meta["uid"]]
 
 
 def of_helm(place: Cluster) -> Iterator[Text]:
