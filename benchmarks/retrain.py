@@ -8,6 +8,8 @@ ingest, and writes the valid rows to a file, without quarantine or lake), ``enco
 of any way with these parameters (the course's judges 2023-02 after each round, to stop early), ``predict`` is all that
 is done with 2023-02. The MB after each are the peak of the process by its end. ``floor`` is what no way with
 Trainyard's parameters does without: the published files decoded, its ready matrix binned by XGBoost, boosted.
+Of Trainyard's stages a line tells its parts: ``contract`` the checks, ``fit`` encodings and baseline, ``bin`` XGBoost's
+matrix as it asks for the rows.
 Run it as ``python -m benchmarks.retrain [--times N ...] [--runs N]`` on a machine that does nothing else.
 """
 
@@ -25,6 +27,8 @@ from ops.command import count_of
 TRAIN, JUDGE = (ROOT / f"examples/tlc/green_tripdata_2023-{month}.parquet" for month in ("01", "02"))
 TIMES = (1, 16, 64)
 STAGES = ("read", "encode", "boost", "predict")
+PARTS = {"contract": "read", "fit": "encode", "baseline": "encode", "bin": "encode"}
+"""What is told apart within Trainyard's stages, by the stage each is a part of."""
 BASE_MB, MONTH_MB = 800, 50
 """What the course pipeline takes at most, and for each month. Measured by this."""
 
@@ -96,14 +100,20 @@ def trainyard(train: Sequence[Path], stages: Stages, scratch: Path) -> float:
     import polars as pl
 
     from flows import datasets, models
-    from flows.ml import boosting, judging, month_files, training
+    from flows.ml import boosting, contract, judging, month_files, training
     from ops.trial import valid_rows
 
     model, dataset = models.load("trip-duration"), datasets.load("green-trips")
+    check_rows = contract.check_rows
+    tell_apart(stages, contract, "check_rows", "contract")
+    tell_apart(stages, training.current, "fit", "fit")
+    tell_apart(stages, training.Baseline, "fit", "baseline")
+    tell_apart(stages, boosting.xgb, "QuantileDMatrix", "bin")
     with stages.stage("read"):
         landed = [scratch / f"{number}.parquet" for number in range(len(train))]
         for published, path in zip(train, landed, strict=True):
             month_files.write(valid_rows(published, dataset, "2023-01").lazy(), path)
+    contract.check_rows = check_rows
     boosting.xgb.train = stages.apart("boost", boosting.xgb.train, "encode")  # type: ignore[attr-defined]
     with stages.stage("encode"):
         rows = pl.concat([pl.scan_parquet(path).select(judging.columns(model)) for path in landed])
@@ -113,6 +123,11 @@ def trainyard(train: Sequence[Path], stages: Stages, scratch: Path) -> float:
         predictor = training.Predictor(trained.booster, trained.encoder, trained.code, THREADS)
         actual = training.targets(judge, model) / model.target_unit
         return float(np.sqrt(np.mean((predictor.predict(judge) - actual) ** 2)))
+
+
+def tell_apart(stages: Stages, owner: Any, name: str, part: str) -> None:
+    """Count a function of a module or class as a part of its stage, from now on."""
+    setattr(owner, name, stages.apart(part, getattr(owner, name), PARTS[part]))
 
 
 def floor(train: Sequence[Path], stages: Stages, _scratch: Path) -> None:
@@ -157,9 +172,13 @@ def measure(way: str, train: Sequence[Path]) -> dict[str, Any]:
     stages = Stages()
     with tempfile.TemporaryDirectory() as scratch:
         rmse = WAYS[way](train, stages, Path(scratch))
-    seconds = stages.seconds
+    seconds, peaks = stages.seconds, stages.peak_mb
+    parts = {part: seconds.pop(part) for part in PARTS if part in seconds and peaks.pop(part)}
+    for part, took in parts.items():
+        seconds[PARTS[part]] += took
     return {"seconds": sum(seconds.values()), "peak_mb": peak_mb(), "rmse": rmse, "stages": seconds} | {
-        "peaks": stages.peak_mb
+        "peaks": peaks,
+        "parts": parts,
     }
 
 
@@ -167,11 +186,14 @@ def show(times: int, found: dict[str, list[dict[str, Any]]]) -> None:
     """The medians of every way, a line each, and what they come to."""
     for way, runs in found.items():
         total, peak = (statistics.median(run[key] for run in runs) for key in ("seconds", "peak_mb"))
-        parts = {stage: statistics.median(run["stages"].get(stage, 0.0) for run in runs) for stage in STAGES}
+        spent = {stage: statistics.median(run["stages"].get(stage, 0.0) for run in runs) for stage in STAGES}
         peaks = {stage: statistics.median(run["peaks"].get(stage, 0.0) for run in runs) for stage in STAGES}
-        shown = " ".join(f"{parts[stage]:8.2f} {peaks[stage]:6.0f}" for stage in STAGES)
+        shown = " ".join(f"{spent[stage]:8.2f} {peaks[stage]:6.0f}" for stage in STAGES)
         error = "" if runs[0]["rmse"] is None else f"{statistics.median(run['rmse'] for run in runs):7.3f}"
-        print(f"{times:4}x {way:10} {shown} {total:8.2f} {peak:6.0f} {1 - parts['boost'] / total:10.0%} {error}")
+        print(f"{times:4}x {way:10} {shown} {total:8.2f} {peak:6.0f} {1 - spent['boost'] / total:10.0%} {error}")
+        if parts := {part: statistics.median(run["parts"][part] for run in runs) for part in runs[0]["parts"]}:
+            of = ", ".join(f"{part} {took:.2f} of {PARTS[part]}" for part, took in parts.items())
+            print(f"{times:4}x {way:10} {of}")
     pairs = list(zip(found["course"], found["trainyard"], strict=True))
     faster = statistics.median(a["seconds"] / b["seconds"] for a, b in pairs)
     memory = statistics.median(b["peak_mb"] / a["peak_mb"] for a, b in pairs)

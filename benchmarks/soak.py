@@ -24,6 +24,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from benchmarks import own
 from ops import processes
+from ops.command import count_of
 from ops.environment import Place, here
 
 MONTHLY = "monthly/trip-duration-local"
@@ -117,7 +118,7 @@ def show(line: dict[str, float], names: list[str]) -> None:
 def main() -> None:
     """Soak, print the table and what a reconcile finds, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=200, help="monthly runs (default: %(default)s)")
+    parser.add_argument("--runs", type=count_of("runs"), default=200, help="monthly runs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of which are killed, and when (default: %(default)s)")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()

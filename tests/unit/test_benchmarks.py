@@ -212,6 +212,8 @@ def test_each_way_of_the_retrain_benchmark_does_a_small_month(tmp_path, way) -> 
     assert found["stages"].keys() == found["peaks"].keys() == set(stages)
     assert all(seconds > 0 for seconds in found["stages"].values())
     assert found["seconds"] == pytest.approx(sum(found["stages"].values()))
+    assert found["parts"].keys() == (retrain.PARTS.keys() if way == "trainyard" else set())
+    assert all(0 < took < found["stages"][retrain.PARTS[part]] for part, took in found["parts"].items())
     assert found["peak_mb"] >= max(found["peaks"].values())
     assert found["rmse"] is None if way == "floor" else 4 < found["rmse"] < 12
 
