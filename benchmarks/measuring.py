@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2
 
@@ -62,6 +60,8 @@ def require_memory(megabytes: float, what: str) -> None:
 
     That is of the machine's, or of the container's limit where it is less.
     """
+    import psutil  # an image for flow runs has none
+
     from flows.ml.settings import memory_limit  # what it imports is no part of what is measured
 
     free = min(psutil.virtual_memory().available, memory_limit()) / 1e6

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -29,8 +30,10 @@ PATIENCE = 240.0
 ENDED_AT_ONCE = ("s3",)
 """SeaweedFS keeps its data over SIGKILL; after SIGTERM it waits 15 s for its own streams."""
 
-STARTS = 3
+STARTS = 5
 """How often the servers are started on other ports because a stranger took one between the look and the start."""
+SPREAD = 100
+"""Ports among which another is then drawn: two platforms that start at once would go on taking the next one both."""
 
 Say = Callable[[str], None]
 
@@ -58,7 +61,7 @@ def start(place: Place, say: Say) -> Ports:
     """
     began = time.monotonic()
     for attempt in range(1, STARTS + 1):
-        ports = _settle_ports(place, say)
+        ports = _settle_ports(place, say, SPREAD if attempt > 1 else 1)
         env = environment(place, ports)
         try:
             _bring_up(place, env, services(place, ports), say)
@@ -108,8 +111,11 @@ def _memory(process: psutil.Process) -> int:
     return 0
 
 
-def _settle_ports(place: Place, say: Say) -> Ports:
-    """The ports of the last start while the platform uses them or they are free; else the next free ones."""
+def _settle_ports(place: Place, say: Say, spread: int = 1) -> Ports:
+    """The ports of the last start while the platform uses them or they are free; else the next free ones.
+
+    That is the next from one that is drawn among so many.
+    """
     known, running = place.ports(), {name for name in SERVERS if processes.is_up(place.state, name)}
     if running and known is None:
         stop(place)
@@ -122,6 +128,8 @@ def _settle_ports(place: Place, say: Say) -> Ports:
         taken = {*chosen.values(), *(p for other, p in wanted.items() if other in running)}
         try:
             chosen[name] = free_ports.next_free(port, taken)
+            if chosen[name] != port:
+                chosen[name] = free_ports.next_free(port + random.randrange(1, spread + 1), taken)  # noqa: S311
         except OSError as error:
             raise PlatformError(f"{name} finds no port: {error}. End what uses them and start again.") from error
         if chosen[name] != port:
