@@ -166,21 +166,22 @@ def test_rows_that_are_drawn_again_and_again_have_no_twins_and_durations_of_whol
 
 def test_the_table_of_a_retrain_has_the_peak_of_memory_by_each_stage(capsys) -> None:
     stages, peaks = dict.fromkeys(retrain.STAGES, 1.0), dict(zip(retrain.STAGES, (101, 202, 303, 404), strict=True))
-    one = {"seconds": 4.0, "peak_mb": 404, "rmse": None, "stages": stages, "peaks": peaks}
+    one = {"seconds": 4.0, "peak_mb": 404, "rmse": None, "stages": stages, "peaks": peaks, "parts": {}}
 
-    retrain.show(1, {way: [one] for way in retrain.WAYS})
+    retrain.show(1, {way: [one | {"parts": {"fit": 0.5} if way == "trainyard" else {}}] for way in retrain.WAYS})
 
-    assert capsys.readouterr().out.splitlines()[0].split() == (
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == (
         ["1x", "course", "1.00", "101", "1.00", "202", "1.00", "303", "1.00", "404", "4.00", "404", "75%"]
     )
+    assert said[2].split() == ["1x", "trainyard", "fit", "0.50", "of", "encode"]
 
 
 def test_how_much_faster_is_the_median_of_the_pairs_ratios_and_says_so(capsys) -> None:
     def runs(*seconds: float) -> list[dict[str, Any]]:
         stages, peaks = dict.fromkeys(retrain.STAGES, 1.0), dict.fromkeys(retrain.STAGES, 1)
-        return [
-            {"seconds": each, "peak_mb": 100 * each, "rmse": 4.0, "stages": stages, "peaks": peaks} for each in seconds
-        ]
+        same = {"rmse": 4.0, "stages": stages, "peaks": peaks, "parts": {}}
+        return [{"seconds": each, "peak_mb": 100 * each, **same} for each in seconds]
 
     # The medians of either are 10 and 2, so 5 is not what is meant.
     retrain.show(1, {"course": runs(9, 10, 20), "trainyard": runs(3, 1, 2)})
