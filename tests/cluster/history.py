@@ -1,20 +1,26 @@
 """The platform as it was before: what an upgrade starts from."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 MAIN = ("origin/HEAD", "origin/main", "main")
 """Where the last state on main is looked for; a clone of a branch has the first, a clone of a clone the second."""
 
 
-def earlier(root: Path, folder: Path) -> str | None:
-    """The last commit on main whose ``folder`` is another than HEAD's; None where none is, or the clone is shallow.
+def earlier(root: Path, chart: Path) -> str | None:
+    """The last commit on main whose ``chart`` is another than HEAD's; None where none is, or the clone is shallow.
 
-    On a branch that is where it left main. On main itself, and where the branch left the folder alone, it is the commit
-    before the newest one that touched it.
+    On a branch that is where it left main. On main itself, and where the branch left the chart alone, it is the commit
+    before the newest one that touched it. The profiles beside its values do not count: an upgrade keeps its values.
     """
-    for base in (_branched(root), _before_newest(root, folder)):
-        if base and _tree(root, base, folder) not in {None, _tree(root, "HEAD", folder)}:
+    what = (str(chart), f":(exclude){chart}/values-*.yaml")
+    for base in (_branched(root), _before_newest(root, what)):
+        if (
+            base
+            and _git(root, "rev-parse", f"{base}:{chart}")
+            and _git(root, "diff", "--stat", base, "HEAD", "--", *what)
+        ):
             return base
     return None
 
@@ -31,13 +37,9 @@ def _branched(root: Path) -> str | None:
     return next((found for name in MAIN if (found := _git(root, "merge-base", "HEAD", name))), None)
 
 
-def _before_newest(root: Path, folder: Path) -> str | None:
-    newest = _git(root, "log", "-1", "--first-parent", "--format=%H", "--", str(folder))
+def _before_newest(root: Path, what: Sequence[str]) -> str | None:
+    newest = _git(root, "log", "-1", "--first-parent", "--format=%H", "--", *what)
     return _git(root, "rev-parse", "--verify", f"{newest}^") if newest else None
-
-
-def _tree(root: Path, commit: str, folder: Path) -> str | None:
-    return _git(root, "rev-parse", "--verify", f"{commit}:{folder}")
 
 
 def _git(root: Path, *argv: str) -> str | None:
