@@ -45,13 +45,15 @@ def peak_mb() -> float:
 
 
 def peak_since(reset: bool = False) -> float:
-    """The peak memory of this process in MB since it was last ``reset``, by the kernel's own count; Linux alone.
+    """The peak memory of this process in MB since it was last ``reset``; on macOS, which knows no such, that so far.
 
     With ``reset`` what it holds by now is the peak from here on.
     """
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    if not (status := Path("/proc/self/status")).exists():
+        return peak_mb()
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
     if reset:
-        Path("/proc/self/clear_refs").write_text("5")
+        status.with_name("clear_refs").write_text("5")
     return int(line.split()[1]) / 1e3
 
 

@@ -172,8 +172,8 @@ def measure(way: str, train: Sequence[Path]) -> dict[str, Any]:
     stages = Stages()
     with tempfile.TemporaryDirectory() as scratch:
         rmse = WAYS[way](train, stages, Path(scratch))
-    seconds, peaks = stages.seconds, stages.peak_mb
-    parts = {part: seconds.pop(part) for part in PARTS if part in seconds and peaks.pop(part)}
+    seconds, peaks = stages.seconds, {name: peak for name, peak in stages.peak_mb.items() if name not in PARTS}
+    parts = {part: seconds.pop(part) for part in PARTS if part in seconds}
     for part, took in parts.items():
         seconds[PARTS[part]] += took
     return {"seconds": sum(seconds.values()), "peak_mb": peak_mb(), "rmse": rmse, "stages": seconds} | {

@@ -127,9 +127,9 @@ def _settle_ports(place: Place, say: Say, spread: int = 1) -> Ports:
             continue
         taken = {*chosen.values(), *(p for other, p in wanted.items() if other in running)}
         try:
-            chosen[name] = free_ports.next_free(port, taken)
-            if chosen[name] != port:
-                chosen[name] = free_ports.next_free(port + random.randrange(1, spread + 1), taken)  # noqa: S311
+            known_free = port not in taken and free_ports.is_free(port)
+            first = port if known_free else port + random.randrange(1, spread + 1)  # noqa: S311 - no secret hangs on it
+            chosen[name] = free_ports.next_free(first, taken)
         except OSError as error:
             raise PlatformError(f"{name} finds no port: {error}. End what uses them and start again.") from error
         if chosen[name] != port:
