@@ -1,5 +1,6 @@
 """What benchmarks share: calls of themselves, what they measure of a process, and what they need of the machine."""
 
+import contextlib
 import importlib
 import os
 import resource
@@ -57,14 +58,20 @@ def peak_since(reset: bool = False) -> float:
     return int(line.split()[1]) / 1e3
 
 
+def memory_limit(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """What the machine has, or a container's limit where that is less; one without a limit says ``max``. In bytes."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):
+        return min(machine, int(limit.read_text()))
+    return machine
+
+
 def require_memory(megabytes: float, what: str) -> None:
     """Leave the program, with a sentence, where less memory is free than something is known to take.
 
     That is of the machine's, or of the container's limit where it is less.
     """
     import psutil  # an image for flow runs has none
-
-    from flows.ml.settings import memory_limit  # what it imports is no part of what is measured
 
     free = min(psutil.virtual_memory().available, memory_limit()) / 1e6
     if free < megabytes:

@@ -108,7 +108,8 @@ def trainyard(train: Sequence[Path], stages: Stages, scratch: Path) -> float:
     tell_apart(stages, contract, "check_rows", "contract")
     tell_apart(stages, training.current, "fit", "fit")
     tell_apart(stages, training.Baseline, "fit", "baseline")
-    tell_apart(stages, boosting.xgb, "QuantileDMatrix", "bin")
+    for kind in ("QuantileDMatrix", "ExtMemQuantileDMatrix"):
+        tell_apart(stages, boosting.xgb, kind, "bin")
     with stages.stage("read"):
         landed = [scratch / f"{number}.parquet" for number in range(len(train))]
         for published, path in zip(train, landed, strict=True):

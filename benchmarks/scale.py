@@ -1,17 +1,18 @@
 """A training against its rows: seconds and peak memory, beside boosting alone on the same matrix.
 
 The months are 2023-01 resampled a million rows at a time, times and distance with jitter, as an ingest lands them.
-What is measured is what the flow's task does between the lake and the lake: read the months, encode, boost; once with
-the matrix in memory, and once with it on disk, as a run does by itself where the other would not fit. Boosting alone is
-the floor of any training with these parameters. So is the memory of XGBoost: what the process holds at most from the
-matrix on, when none of the rows is in memory any more. Each runs in a process of its own, imports not counted. Run it
-as ``python -m benchmarks.scale [--rows N ...]`` on a machine that does nothing else; with ``--itself`` one training of
-so many rows has its matrix where a run would have it that may use what this process may.
+What is measured is what the flow's task does between the lake and the lake: read the months, encode, boost. A matrix of
+more than a page is kept on disk, and measured in memory beside it. Boosting alone is the floor of any training with
+these parameters. So is the memory of XGBoost: what the process holds at most from the matrix on, when none of the rows
+is in memory any more. Each runs in a process of its own, imports not counted. Run it as
+``python -m benchmarks.scale [--rows N ...]`` on a machine that does nothing else; with ``--itself`` it is one training
+of so many rows, for a container with a limit.
 """
 
 import argparse
 import hashlib
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -46,30 +47,35 @@ def prepare(folder: Path, rows: int) -> None:
 def measure(folder: Path, rows: int, where: str) -> dict[str, Any]:
     """Train once, here: seconds in all and of boosting alone; MB before, at the peak, and at that of XGBoost.
 
-    ``where`` its matrix is: in ``memory``, on ``disk``, or where it is by ``itself``.
+    ``where`` its matrix is: in ``memory`` whatever its size, or where it is by ``itself``.
     """
     import_first(("flows.ml.boosting", "flows.ml.judging", "flows.ml.training", "flows.models.trip_duration"))
     import polars as pl
 
     from flows import models
     from flows.ml import boosting, judging, training
-    from flows.ml.settings import memory_limit
 
     def encode(*arguments: Any) -> boosting.Encoded:
         encoded = boosting_encode(*arguments)
         peaks.append(peak_since(reset=True))
         return encoded
 
-    stages, peaks, boosting_encode = Stages(), [0.0], boosting.encode
-    boosting.encode = encode
+    def paged(*arguments: Any, **given: Any) -> Any:
+        on_disk.append(True)
+        return xgboost_paged(*arguments, **given)
+
+    stages, peaks, on_disk = Stages(), [0.0], list[bool]()
+    boosting_encode, xgboost_paged = boosting.encode, boosting.xgb.ExtMemQuantileDMatrix
+    boosting.encode, boosting.xgb.ExtMemQuantileDMatrix = encode, paged
     boosting.xgb.train = stages.apart("boost", boosting.xgb.train, "rest")  # type: ignore[attr-defined]
+    if where == "memory":
+        boosting.PAGE = sys.maxsize
     model = models.load("trip-duration")
     files = sorted(folder.glob("*.parquet"))[: rows // PART]
     before = peak_since()
     with tempfile.TemporaryDirectory(dir=folder) as scratch, stages.stage("rest"):
         found = pl.concat([pl.scan_parquet(file).select(judging.columns(model)) for file in files])
-        memory = {"memory": None, "disk": 0, "itself": memory_limit()}[where]
-        trained = training.train(found, model, THREADS, folder=Path(scratch), memory=memory)
+        trained = training.train(found, model, THREADS, folder=Path(scratch))
     return {
         "trained_rows": trained.rows,
         "seconds": sum(stages.seconds.values()),
@@ -77,52 +83,56 @@ def measure(folder: Path, rows: int, where: str) -> dict[str, Any]:
         "base_mb": before,
         "peak_mb": max(*peaks, peak_since()),
         "xgboost_mb": peak_since(),
-        "on_disk": trained.external,
+        "on_disk": bool(on_disk),
         "booster": hashlib.sha256(trained.booster).hexdigest(),
-        "needed_mb": boosting.needed(trained.rows, len(trained.names)) / 1e6,
     }
 
 
-def compare(folder: Path, sizes: Sequence[int]) -> dict[str, dict[int, dict[str, Any]]]:
-    """Measure every size in memory and on disk, and print a line of each."""
-    found: dict[str, dict[int, dict[str, Any]]] = {"memory": {}, "disk": {}}
+def compare(folder: Path, sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """Measure every size in memory, and those of more than a page on disk as well; print a line of each."""
+    from flows.ml.boosting import PAGE
+
     folder.mkdir(exist_ok=True)
     head = f"{'rows':>11} {'matrix':7} {'seconds':>8} {'boosting':>9} {'of it':>6} {'peak MB':>8} {'B a row':>8}"
     print(f"{head} {'XGBoost MB':>11} {'B a row':>8}")
     require_memory(BASE_MB + max(sizes) * ROW_MB, f"a training on {max(sizes):,} rows")
+    found: list[dict[str, Any]] = []
     for rows in sizes:
         call("scale", "--folder", str(folder), "--rows", str(rows), "--prepare")
-        for where, of in found.items():
-            one = json.loads(call("scale", "--folder", str(folder), "--rows", str(rows), "--one", where))
-            first = next(iter(of.values()), None)
-            slopes = {
-                name: (one[f"{name}_mb"] - first[f"{name}_mb"]) * 1e6 / (rows - min(of)) if first else None
-                for name in ("peak", "xgboost")
-            }
-            of[rows] = one | {f"{name}_bytes_a_row": slope for name, slope in slopes.items()}
-            line = f"{rows:11,} {where:7} {one['seconds']:8.1f} {one['boosting']:9.1f}"
-            peak, own = (f"{'' if slope is None else f'{slope:.0f}':>8}" for slope in slopes.values())
-            share = f"{one['boosting'] / one['seconds']:6.0%}"
-            print(f"{line} {share} {one['peak_mb']:8.0f} {peak} {one['xgboost_mb']:11.0f} {own}", flush=True)
-        if found["memory"][rows]["booster"] != found["disk"][rows]["booster"]:
+        inside = _one(folder, rows, "memory", found)
+        if rows > PAGE and _one(folder, rows, "itself", found)["booster"] != inside["booster"]:
             sys.exit(f"{rows:,} rows: the boosters of both ways differ")
-        print(
-            f"{rows:11,} the same booster; on disk by itself below {found['memory'][rows]['needed_mb']:,.0f} MB",
-            flush=True,
-        )
-    print(f"One run each, {THREADS} threads; bytes a row beyond the first line of its kind, asked for: {SLOPE} at most")
+    print(f"One run each, {THREADS} threads; bytes a row beyond the first line, asked for: {SLOPE} at most")
+    print("Beyond a page a run has its matrix on disk; in memory the same rows gave the same booster, byte for byte")
     return found
 
 
-def itself(folder: Path, rows: int) -> dict[str, Any]:
-    """Train once as a run does within what this process may use, and print what came of it."""
-    from flows.ml.settings import memory_limit
+def _one(folder: Path, rows: int, where: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Measure one in a process of its own, add it to what was found before, and print it."""
+    one = {"rows": rows} | json.loads(call("scale", "--folder", str(folder), "--rows", str(rows), "--one", where))
+    first = found[0] if found else one
+    shown = []
+    for name in ("peak", "xgboost"):
+        beyond = rows - first["rows"]
+        one[f"{name}_bytes_a_row"] = (one[f"{name}_mb"] - first[f"{name}_mb"]) * 1e6 / beyond if beyond else None
+        shown.append(f"{one[f'{name}_bytes_a_row']:.0f}" if beyond else "")
+    found.append(one)
+    matrix = "disk" if one["on_disk"] else "memory"
+    line = f"{rows:11,} {matrix:7} {one['seconds']:8.1f} {one['boosting']:9.1f} {one['boosting'] / one['seconds']:6.0%}"
+    print(f"{line} {one['peak_mb']:8.0f} {shown[0]:>8} {one['xgboost_mb']:11.0f} {shown[1]:>8}", flush=True)
+    return one
 
+
+def itself(folder: Path, rows: int) -> dict[str, Any]:
+    """Train once within what this process may use, and print what came of it."""
     folder.mkdir(exist_ok=True)
     prepare(folder, rows)
-    one: dict[str, Any] = json.loads(call("scale", "--folder", str(folder), "--rows", str(rows), "--one", "itself"))
+    try:
+        one: dict[str, Any] = json.loads(call("scale", "--folder", str(folder), "--rows", str(rows), "--one", "itself"))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{rows:,} rows: {error} Where that is SIGKILL, it took more memory than the container may.")
     where = "on disk" if one["on_disk"] else "in memory"
-    print(f"{rows:,} rows within {memory_limit() / 1e6:,.0f} MB: {one['seconds']:.0f} s, matrix {where}", end=", ")
+    print(f"{rows:,} rows: {one['seconds']:.0f} s, matrix {where}", end=", ")
     print(f"{one['peak_mb']:,.0f} MB at most, {one['xgboost_mb']:,.0f} of XGBoost")
     return one
 
@@ -141,8 +151,8 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, help="where the months are made, and kept; else they are removed")
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--itself", action="store_true", help="one training within what this process may use")
-    parser.add_argument("--one", choices=("memory", "disk", "itself"), help=argparse.SUPPRESS)
+    parser.add_argument("--itself", action="store_true", help="one training, within what this process may use")
+    parser.add_argument("--one", choices=("memory", "itself"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.prepare:
         prepare(given.folder, given.rows[0])

@@ -52,8 +52,7 @@ def main() -> int:
         say(f"version {version.number} of {record.model}: {record.rows:,} rows of {record.snapshot.span}")
         python = environment(record.lock, here().folder("reproduce"))
         stored = stored_files(opened.registry, version, folder)
-        may_use = given.threads or opened.settings.threads, opened.settings.memory
-        made = retrain(opened.lake, record, python, *may_use, folder)
+        made = retrain(opened.lake, record, python, given.threads or opened.settings.threads, folder)
     differences = compare(record, stored, made)
     names = (*record.files, SERVING.name)
     for name in names:
@@ -123,10 +122,8 @@ def stored_files(registry: Registry, version: Version, folder: Path) -> dict[str
     return {name: path.read_bytes() for name in STORED for path in model.rglob(name)}
 
 
-def retrain(
-    lake: Lake, record: TrainingRecord, python: Path, threads: int, memory: int, folder: Path
-) -> dict[str, bytes]:
-    """Train by the record, with so many bytes of memory; what it left, with the code that serves it, by file name.
+def retrain(lake: Lake, record: TrainingRecord, python: Path, threads: int, folder: Path) -> dict[str, bytes]:
+    """Train by the record; what it left, with the code that serves it, by file name.
 
     Raises ``NotReproduced`` and the lake's errors.
     """
@@ -135,11 +132,10 @@ def retrain(
         each.mkdir()
     files = snapshots.fetch(lake, record.snapshot.dataset, record.snapshot.train, months)
     training_record.unpack(record, code)
-    given = (f"--model={record.model}", f"--columns={','.join(record.columns)}", f"--out={out}")
-    may_use = (f"--threads={threads}", f"--memory={memory}")
+    given = (f"--model={record.model}", f"--columns={','.join(record.columns)}", f"--threads={threads}", f"--out={out}")
     say(f"training with {threads} thread{'s' if threads > 1 else ''} by {shown(python)}")
     done = subprocess.run(
-        [str(python), "-P", record_trial.__file__, *given, *may_use, *map(str, files)],
+        [str(python), "-P", record_trial.__file__, *given, *map(str, files)],
         cwd=folder,
         env={**without_foreign(os.environ), "PYTHONPATH": str(code), "OMP_WAIT_POLICY": "PASSIVE"},
         stderr=subprocess.PIPE,

@@ -165,7 +165,7 @@ def suggested(trial: "optuna.Trial") -> dict[str, Any]:
 
 def error(model: Model, train: pl.DataFrame, judge: pl.DataFrame, *, settings: Settings, folder: Path) -> float:
     """The RMSE on rows of a model trained on others, in its unit."""
-    trained = training.train(train, model, settings.threads, folder=folder, memory=settings.memory)
+    trained = training.train(train, model, settings.threads, folder=folder)
     predictor = training.Predictor(trained.booster, trained.encoder, trained.code, settings.threads)
     actual = training.targets(judge, model) / model.target_unit
     return float(np.sqrt(np.mean((predictor.predict(judge) - actual) ** 2)))

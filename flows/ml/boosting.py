@@ -18,24 +18,21 @@ from flows.ml.definition import Model
 from flows.ml.features import BATCH, Fitted, Integers, Matrix
 
 FLOAT = np.dtype(np.float32).itemsize
-PROCESS, A_ROW, A_CELL = 600_000_000, 40, 6
-"""Bytes that a training in memory takes at most: before its matrix, and for each row and each cell of that.
+PAGE = 1 << 21
+"""Rows of a page of a matrix on disk. A matrix of no more rows is in memory.
 
-Measured by ``benchmarks/scale.py``; a cell takes half where no value is missing and ``max_bin`` is 256 at most.
+XGBoost holds four pages in memory, and for each of all pages 32 KiB for every leaf of a tree: so pages are to be few.
 """
+A_CELL = 6
+"""Bytes that a cell of a matrix on disk takes at most: half where none is missing and ``max_bin`` is 256 or less."""
 Progress = Callable[[int, int], object]
 """Called after each round with the rounds done and the rounds in all."""
-
-
-def needed(rows: int, columns: int) -> int:
-    """The bytes of memory that boosting takes whose matrix is in memory."""
-    return PROCESS + rows * (A_ROW + A_CELL * columns)
 
 
 class Encoded:
     """Training rows as a booster is trained on them, in a file: 4 bytes a row for its label, and 4 for each column.
 
-    Batch after batch, the labels of each before its matrix. As a context it is gone at the end.
+    The labels of all before the matrix. As a context it is gone at the end.
     """
 
     def __init__(self, file: IO[bytes], rows: int, names: tuple[str, ...]) -> None:
@@ -49,11 +46,12 @@ class Encoded:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def batch(self, start: int) -> tuple[Matrix, Matrix]:
-        """Labels [rows] and matrix [rows, names] of the batch that begins at a row."""
-        rows, columns = min(BATCH, self.rows - start), len(self.names)
-        self._file.seek(start * (1 + columns) * FLOAT)
+    def read(self, start: int, rows: int) -> tuple[Matrix, Matrix]:
+        """Labels [rows] and matrix [rows, names] from a row on, of fewer rows at the end."""
+        rows, columns = min(rows, self.rows - start), len(self.names)
+        self._file.seek(start * FLOAT)
         labels = np.fromfile(self._file, np.float32, rows)
+        self._file.seek((self.rows + start * columns) * FLOAT)
         return labels, np.fromfile(self._file, np.float32, rows * columns).reshape(rows, columns)
 
 
@@ -64,10 +62,11 @@ def encode(fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, f
     """
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with what is given back
     try:
-        for start in range(0, rows.height, BATCH):
-            part = slice(start, start + BATCH)
-            file.write((target[part] / model.target_unit).astype(np.float32).data)
-            file.write(fitted.transform(rows[part]).data)
+        batches = [slice(start, start + BATCH) for start in range(0, rows.height, BATCH)]
+        for batch in batches:
+            file.write((target[batch] / model.target_unit).astype(np.float32).data)
+        for batch in batches:
+            file.write(fitted.transform(rows[batch]).data)
     except BaseException:
         file.close()
         raise
@@ -76,23 +75,24 @@ def encode(fitted: Fitted, rows: pl.DataFrame, target: Integers, model: Model, f
 
 @contextlib.contextmanager
 def matrix(
-    encoded: Encoded, model: Model, threads: int, folder: Path | None, *, external: bool
+    encoded: Encoded, model: Model, threads: int, folder: Path | None
 ) -> Iterator[Callable[[float, Progress | None], bytes]]:
     """Rows as they are binned; gives what trains a booster on them, from the mean of their targets: its UBJSON.
 
-    What they were ``encoded`` in is closed then. With ``external`` the matrix is kept in files in ``folder``, or where
+    What they were ``encoded`` in is closed then. A matrix of more than a page is kept in files in ``folder``, or where
     temporary files go, 3 to 6 bytes a row and column, for as long as the block lasts. The bytes of the booster are the
     same either way, and for any number of threads. Built in a thread of its own: a signal to stop is an exception in
     the main one, and is lost in a callback. Raises ``OSError`` where there is no room.
     """
+    external = encoded.rows > PAGE
     kind = xgb.ExtMemQuantileDMatrix if external else xgb.QuantileDMatrix
     with tempfile.TemporaryDirectory(prefix="matrix-", dir=folder) as own:
         if external:
             _require_room(Path(own), encoded.rows * len(encoded.names) * A_CELL)
         with encoded, ThreadPoolExecutor(1) as pool:
             batches = _Batches(encoded, Path(own) / "pages" if external else None)
-            built = pool.submit(kind, batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
-            try:
+            try:  # with what starts the thread: a signal that comes while it does leaves a thread that nobody waits for
+                built = pool.submit(kind, batches, nthread=threads, max_bin=int(model.parameters.get("max_bin", 256)))
                 data = [built.result()]
             except BaseException:
                 batches.end()
@@ -124,10 +124,11 @@ def load(booster: bytes, threads: int) -> xgb.Booster:
 
 
 class _Batches(xgb.DataIter):
-    """Hands the rows to XGBoost a batch at a time, as often as it asks; ``pages`` is where it keeps the matrix."""
+    """Hands the rows to XGBoost a batch at a time, as often as it asks; ``pages`` is where it keeps each as a page."""
 
     def __init__(self, encoded: Encoded, pages: Path | None) -> None:
         self._encoded = encoded
+        self._rows = PAGE if pages else BATCH
         self._start = 0
         self._ended = False
         super().__init__(cache_prefix=str(pages) if pages else None)
@@ -136,9 +137,9 @@ class _Batches(xgb.DataIter):
         """Hands over the next batch; False after the last."""
         if self._ended or self._start >= self._encoded.rows:
             return False
-        labels, matrix = self._encoded.batch(self._start)
+        labels, matrix = self._encoded.read(self._start, self._rows)
         input_data(data=matrix, label=labels, feature_names=list(self._encoded.names))
-        self._start += BATCH
+        self._start += self._rows
         return True
 
     def reset(self) -> None:

@@ -24,22 +24,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def memory_limit(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """What the machine has, or a container's limit where that is less; one without a limit says ``max``."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):
-        return min(machine, int(limit.read_text()))
-    return machine
-
-
 class Settings(BaseSettings):
     """Where things are and what may be used. AWS's own variables are read by the AWS libraries themselves.
 
-    ``threads``, ``memory``: processors and bytes a run may use; on Kubernetes its pod's limits. ``scratch``: a folder
-    for files that do not outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for
-    those who keep credentials in Prefect; empty means the standard AWS chain. ``keep_days``, ``keep_versions``,
-    ``monthly_days``: the limits of a reconcile (``reconciling.finding.Limits``); ``alert_webhook``: the address its
-    alert is posted to.
+    ``threads``: processors a run may use; on Kubernetes its pod's limit. ``scratch``: a folder for files that do not
+    outlive the run. ``lake_credentials``: name of a prefect-aws ``AwsCredentials`` block, for those who keep
+    credentials in Prefect; empty means the standard AWS chain. ``keep_days``, ``keep_versions``, ``monthly_days``: the
+    limits of a reconcile (``reconciling.finding.Limits``); ``alert_webhook``: the address its alert is posted to.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -50,7 +41,6 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: HttpUrl = Field(validation_alias="MLFLOW_TRACKING_URI")
     mlflow_ui: HttpUrl | None = None
     threads: int = Field(default_factory=_cores, ge=1, le=1024)
-    memory: int = Field(default_factory=memory_limit, ge=1)
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     git_sha: str = Field(default="unknown", min_length=1)
     keep_days: int = Field(default=180, ge=0)

@@ -1,7 +1,7 @@
 """Rows to a fitted model, and a fitted model to predictions."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ class Trained:
     ``baseline`` is the naive baseline (JSON) of the same rows, ``example`` a few of them as the stored model takes them
     (JSON).
     ``names`` are the columns of the matrix, ``rows`` the rows in scope that it was trained on, ``target_unit`` what the
-    integer target is divided by. ``external`` says that the matrix was kept on disk, which changes no byte of these.
+    integer target is divided by.
     """
 
     booster: bytes
@@ -51,7 +51,6 @@ class Trained:
     target_unit: int
     baseline: bytes
     example: bytes
-    external: bool = field(default=False, compare=False)
 
     def files(self) -> dict[str, bytes]:
         """What of it is kept, by file name."""
@@ -116,13 +115,11 @@ def train(
     threads: int,
     on_round: "Progress | None" = None,
     folder: Path | None = None,
-    memory: int | None = None,
 ) -> Trained:
     """Trains on the inputs and the target of the rows in scope. The bytes are the same for any number of threads.
 
     Of lazy rows no more is ever in memory than inputs and target of those in scope, and while it boosts not even that.
-    ``folder`` is for files on the way. Where boosting would take more than ``memory`` bytes, the matrix is one of them.
-    Raises TrainingError.
+    ``folder`` is for files on the way, of which the matrix of many rows is one. Raises TrainingError.
     """
     from flows.ml import boosting
 
@@ -140,10 +137,9 @@ def train(
     count, mean = known.height, int(target.sum()) / (known.height * model.target_unit)
     baseline = Baseline.fit(known, target, model.naive, model.target_unit).to_json()
     example = raw_rows(known.head(5), model).write_json().encode()
-    external = memory is not None and boosting.needed(count, len(model.features.names)) > memory
     encoded = boosting.encode(fitted, known, target, model, folder)
     del known, target
-    with boosting.matrix(encoded, model, threads, folder, external=external) as boost:
+    with boosting.matrix(encoded, model, threads, folder) as boost:
         booster = boost(mean, on_round)
     return Trained(
         booster=booster,
@@ -154,7 +150,6 @@ def train(
         target_unit=model.target_unit,
         baseline=baseline,
         example=example,
-        external=external,
     )
 
 

@@ -22,8 +22,6 @@ from tests.integration import home as homes
 from tests.integration.home import DATASET, MODEL, Home, run
 
 PYTHON = Path(sys.executable)
-MEMORY = 1 << 40
-"""Bytes that are more than enough."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +108,7 @@ def test_the_code_that_trains_is_that_of_the_record(home, tmp_path) -> None:
     stored = reproduce.stored_files(home.registry, home.registry.version(MODEL, 1), tmp_path)
     older = {**kept.sources, "ml/features.py": kept.sources["ml/features.py"] + "\n# as it was\n"}
 
-    made = reproduce.retrain(home.lake, replace(kept, sources=older), PYTHON, 2, MEMORY, tmp_path)
+    made = reproduce.retrain(home.lake, replace(kept, sources=older), PYTHON, 2, tmp_path)
 
     assert made["features.py"].decode() == older["ml/features.py"]
     assert list(reproduce.compare(kept, stored, made)) == ["features.py"]
@@ -240,7 +238,7 @@ def test_code_of_the_record_that_fails_is_told_in_its_words(home, tmp_path) -> N
     broken = {**kept.sources, "ml/boosting.py": "import no_such_package"}
 
     with pytest.raises(reproduce.NotReproduced, match=r"ended on an error: .*no_such_package"):
-        reproduce.retrain(home.lake, replace(kept, sources=broken), PYTHON, 2, MEMORY, tmp_path)
+        reproduce.retrain(home.lake, replace(kept, sources=broken), PYTHON, 2, tmp_path)
 
 
 def test_rows_of_a_month_are_read_in_the_columns_of_the_record_alone(home, tmp_path) -> None:
@@ -250,4 +248,4 @@ def test_rows_of_a_month_are_read_in_the_columns_of_the_record_alone(home, tmp_p
 
     assert set(kept.columns) < set(pl.read_parquet_schema(month))
     with pytest.raises(reproduce.NotReproduced, match="ended on an error"):
-        reproduce.retrain(home.lake, without, PYTHON, 2, MEMORY, tmp_path)
+        reproduce.retrain(home.lake, without, PYTHON, 2, tmp_path)

@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 
 from benchmarks import measuring, months, overhead, retrain, scale, score, soak, start
-from flows.ml import settings
 
 
 @pytest.mark.parametrize(
@@ -29,12 +28,26 @@ from flows.ml import settings
 )
 def test_a_benchmark_without_enough_memory_says_so_and_stops(monkeypatch, benchmark, said) -> None:
     monkeypatch.setattr("sys.argv", ["benchmark"])
-    monkeypatch.setattr(settings, "memory_limit", lambda: 5_000_000)
+    monkeypatch.setattr(measuring, "memory_limit", lambda: 5_000_000)
 
     with pytest.raises(SystemExit) as ended:
         benchmark.main()
 
     assert ended.value.code == f"{said} and 5 MB are free: take fewer rows, or free some."
+
+
+@pytest.mark.parametrize(
+    ("limit", "less"), [("1073741824\n", True), ("max\n", False), (str(1 << 60), False), (None, False)]
+)
+def test_a_benchmark_may_use_what_its_container_may(tmp_path, limit, less) -> None:
+    path = tmp_path / "memory.max"
+    if limit is not None:
+        path.write_text(limit)
+
+    found = measuring.memory_limit(path)
+
+    assert (found == 1 << 30) is less
+    assert found <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_what_there_is_memory_for_goes_on() -> None:
@@ -221,11 +234,12 @@ def test_each_way_of_the_retrain_benchmark_does_a_small_month(tmp_path, way) -> 
 
 def test_the_scale_benchmark_trains_the_same_on_disk_and_in_memory(tmp_path) -> None:
     program = (
-        "from pathlib import Path; from benchmarks import scale; scale.PART = 5_000; folder = Path(sys.argv[1]); "
-        "scale.prepare(folder, 10_000); print(json.dumps(scale.measure(folder, 10_000, sys.argv[2])))"
+        "from pathlib import Path; from benchmarks import scale; from flows.ml import boosting; scale.PART = 5_000; "
+        "boosting.PAGE = int(sys.argv[3]); folder = Path(sys.argv[1]); scale.prepare(folder, 10_000); "
+        "print(json.dumps(scale.measure(folder, 10_000, sys.argv[2])))"
     )
 
-    found = [told(program, tmp_path, where) for where in ("memory", "disk", "itself")]
+    found = [told(program, tmp_path, *how) for how in (("memory", "4000"), ("itself", "4000"), ("itself", "20000"))]
 
     assert len({each["booster"] for each in found}) == 1
     assert [each["on_disk"] for each in found] == [False, True, False]

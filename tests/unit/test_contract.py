@@ -75,7 +75,7 @@ fares = mostly(st.floats(2.5, 100), -3.0, 0.0, 5_000.0, math.nan)
 trips = st.builds(lambda *values: dict(zip(TYPES, values, strict=True)), times, times, zones, zones, distances, fares)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(trips, max_size=30), st.integers(1, 40))
 def test_exactly_the_rows_that_meet_every_rule_are_kept(rows, slice_rows):
     checked = check_rows(month_of(rows), SMALL, MONTH, slice_rows)
@@ -84,7 +84,7 @@ def test_exactly_the_rows_that_meet_every_rule_are_kept(rows, slice_rows):
     assert checked.kept + sum(checked.reasons.values()) == checked.rows == len(rows)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(trips, max_size=30).flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))))
 def test_the_order_of_the_rows_changes_no_count(orders):
     first, second = (check_rows(month_of(rows), SMALL, MONTH) for rows in orders)
@@ -92,7 +92,7 @@ def test_the_order_of_the_rows_changes_no_count(orders):
     assert (first.reasons, first.kept) == (second.reasons, second.kept)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(trips, max_size=30))
 def test_what_is_kept_meets_the_schema_in_its_own_types(rows):
     file = month_of(rows)

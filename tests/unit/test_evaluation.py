@@ -85,7 +85,7 @@ def test_an_old_champion_gives_way_to_one_as_good(trained_to, decision):
 
 
 @given(st.integers(0, 50), st.floats(0.1, 3.0))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_identical_predictions_never_replace_a_young_champion(seed, size):
     same = contender(noise(seed, size))
 
@@ -97,7 +97,7 @@ def test_identical_predictions_never_replace_a_young_champion(seed, size):
     st.integers(0, ROWS.height - 1),
     st.sampled_from([np.nan, np.inf, -np.inf]),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_prediction_that_is_not_finite_always_refuses(who, row, value):
     contenders = {"candidate": contender(noise(1, 1.0)), "champion": contender(noise(2, 2.0))}
     contenders[who].predictions[row] = value
@@ -109,7 +109,7 @@ def test_a_prediction_that_is_not_finite_always_refuses(who, row, value):
 
 
 @given(st.integers(0, 2**16), st.floats(0.1, 5.0), st.floats(0.1, 5.0))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_same_inputs_give_the_same_verdict_in_any_order_of_the_rows(seed, size, rival):
     candidate, champion = contender(noise(seed, size)), contender(noise(seed + 1, rival))
     order = np.random.default_rng(seed).permutation(ROWS.height)

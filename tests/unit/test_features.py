@@ -21,7 +21,7 @@ def days(*values: int) -> pl.Series:
     return pl.Series("at", values, dtype=pl.Int32).cast(pl.Date).cast(pl.Datetime("us"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows_and_target(), st.data())
 def test_no_target_of_a_rows_own_day_enters_its_encodings(drawn, data):
     rows, target = drawn
@@ -42,7 +42,7 @@ def test_the_target_of_another_fold_does_enter():
     assert (before[0, 3:5] < after[0, 3:5]).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows_and_target(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(drawn, random):
     rows, target = drawn
@@ -56,7 +56,7 @@ def test_the_order_of_the_rows_changes_nothing(drawn, random):
     assert np.array_equal(shuffled, matrix[order], equal_nan=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows_and_target())
 def test_a_restored_encoder_gives_the_same_matrix(drawn):
     rows, target = drawn

@@ -58,7 +58,7 @@ def test_a_tally_has_the_errors_that_a_comparison_has_and_comes_back_from_its_js
     assert np.sqrt(kept.model[:, 0].sum() / kept.rows[:, 0].sum() / 1e6) == compared.overall.candidate
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.floats(2, 6), st.floats(0.2, 5.0), st.integers(1, 50))
 def test_a_harder_month_is_no_alarm_where_the_baseline_errs_as_much_more(
     error: float, harder: float, seed: int

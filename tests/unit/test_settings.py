@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ml.settings import STORED_THREADS, SettingsError, load, memory_limit, serving_threads
+from flows.ml.settings import STORED_THREADS, SettingsError, load, serving_threads
 
 GOOD = {"TRAINYARD_LAKE_BUCKET": "lake", "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}
 
@@ -30,20 +30,6 @@ def test_bucket_and_tracking_server_suffice(monkeypatch: pytest.MonkeyPatch) -> 
     assert (found.lake_bucket, found.lake_prefix, found.mlflow_url) == ("lake", "", "http://127.0.0.1:5000")
     assert found.threads >= 1
     assert found.scratch.is_dir()
-
-
-@pytest.mark.parametrize(
-    ("limit", "less"), [("1073741824\n", True), ("max\n", False), (str(1 << 60), False), (None, False)]
-)
-def test_a_run_may_use_what_its_container_may(tmp_path: Path, limit: str | None, less: bool) -> None:
-    path = tmp_path / "memory.max"
-    if limit is not None:
-        path.write_text(limit)
-
-    found = memory_limit(path)
-
-    assert (found == 1 << 30) is less
-    assert found <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_every_setting_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,13 +43,14 @@ class Stop(BaseException):
 def test_a_signal_to_stop_while_the_matrix_is_built_is_not_lost(rows, monkeypatch):
     monkeypatch.setattr(boosting, "BATCH", 700)
     handed_over = boosting._Batches.next
+    signals = iter([signal.SIGUSR1])
 
     def signalled(self, input_data):
-        os.kill(os.getpid(), signal.SIGUSR1)
+        for one in signals:
+            os.kill(os.getpid(), one)
         return handed_over(self, input_data)
 
     def stop(*_):
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         raise Stop
 
     monkeypatch.setattr(boosting._Batches, "next", signalled)
@@ -70,22 +71,21 @@ def test_the_bytes_do_not_depend_on_the_threads_in_many_batches_either(rows, mon
 
 
 @pytest.mark.parametrize("threads", [1, 8])
-def test_the_bytes_are_the_same_where_the_matrix_does_not_fit_memory(rows, tmp_path, monkeypatch, threads):
+def test_the_bytes_are_the_same_where_the_matrix_is_more_than_a_page_and_on_disk(rows, tmp_path, monkeypatch, threads):
     monkeypatch.setattr(boosting, "BATCH", 700)
-    inside = train(rows, MODEL, threads)
+    made = []
+    for kind in ("QuantileDMatrix", "ExtMemQuantileDMatrix"):
+        real = getattr(boosting.xgb, kind)
+        monkeypatch.setattr(boosting.xgb, kind, lambda *args, of=real, **given: made.append(of) or of(*args, **given))
 
-    outside = train(rows, MODEL, threads, folder=tmp_path, memory=boosting.PROCESS)
+    found = []
+    for page in (rows.height, rows.height - 1, 1_100):
+        monkeypatch.setattr(boosting, "PAGE", page)
+        found.append(train(rows, MODEL, threads, folder=tmp_path))
 
-    assert (inside.external, outside.external) == (False, True)
-    assert outside == inside
+    assert [kind.__name__ for kind in made] == ["QuantileDMatrix", *["ExtMemQuantileDMatrix"] * 2]
+    assert found[1:] == found[:1] * 2
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_matrix_is_on_disk_only_where_it_has_to_be(rows, trained):
-    enough = boosting.needed(rows.height, len(trained.names))
-
-    assert not train(rows, MODEL, 1, memory=enough).external
-    assert train(rows, MODEL, 1, memory=enough - 1).external
 
 
 @pytest.mark.parametrize("on", ["the rows", "the matrix"])
@@ -94,10 +94,11 @@ def test_a_full_disk_is_an_error_with_its_number(rows, tmp_path, monkeypatch, on
         monkeypatch.setattr(boosting.tempfile, "TemporaryFile", lambda **_: Path("/dev/full").open("w+b"))  # noqa: SIM115
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(boosting.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
-    memory = boosting.PROCESS if on == "the matrix" else None
+    if on == "the matrix":
+        monkeypatch.setattr(boosting, "PAGE", 1_100)
 
     with pytest.raises(OSError, match="No space left on device") as found:
-        train(rows, MODEL, 1, folder=tmp_path, memory=memory)
+        train(rows, MODEL, 1, folder=tmp_path)
 
     assert found.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
