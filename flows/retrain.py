@@ -65,7 +65,7 @@ def retrain(model: ModelName, until: MonthOrEmpty = "", window: Window = None) -
         if standing.promotion:
             return settled(standing.promotion, standing.bar)
         candidate = train(model, snapshot, fingerprint)
-        if not staging.is_whole(attach().lake, candidate):  # a result of an earlier run, whose files are gone
+        if not is_whole(candidate):  # a result of an earlier run, whose files are gone
             candidate = train.with_options(refresh_cache=True)(model, snapshot, fingerprint)
         decision = identity.decision(models.load(model), fingerprint, standing.identity)
         verdict = weigh(candidate, snapshot, standing.champion, decision)
@@ -128,17 +128,26 @@ def train(model: ModelName, snapshot: Snapshot, fingerprint: str) -> Candidate:
     tell = progress(f"train {model} on {snapshot.span}")
     with scratch(resources.settings) as folder:
         found = snapshots.read(resources.lake, snapshot.dataset, snapshot.train, folder, judging.columns(definition))
-        settings = resources.settings
-        trained = training.train(found, definition, settings.threads, tell, folder, settings.memory)
-    where = ", their matrix on disk: it and boosting would not fit this run's memory" if trained.external else ""
-    get_run_logger().info("trained on %s rows of %s%s", f"{trained.rows:,}", snapshot.span, where)
+        trained = training.train(found, definition, resources.settings.threads, tell, folder)
+    get_run_logger().info("trained on %s rows of %s", f"{trained.rows:,}", snapshot.span)
     return staging.stage(resources.lake, model, fingerprint, trained.rows, trained.files())
+
+
+@task(task_run_name="look for the files of {candidate.model}", persist_result=False, **RETRIES)
+def is_whole(candidate: Candidate) -> bool:
+    """Whether the lake has them all."""
+    return staging.is_whole(attach().lake, candidate)
+
+
+@task(task_run_name="look for a judgement of {model}", persist_result=False, **RETRIES)
+def is_judged(model: str, decision: str) -> bool:
+    """Whether an earlier run kept one of the same decision."""
+    return judging.plot(attach().lake, model, decision) is not None
 
 
 def weigh(candidate: Candidate, snapshot: Snapshot, champion: Entry | None, decision: str) -> Verdict:
     """The gate's verdict. A champion that cannot be scored is a reason to refuse, not to fail."""
-    anew = judging.plot(attach().lake, candidate.model, decision) is None
-    weighed = judge.with_options(refresh_cache=anew)
+    weighed = judge.with_options(refresh_cache=not is_judged(candidate.model, decision))
     try:
         return weighed(candidate, snapshot, champion, decision)
     except ChampionUnusable as fault:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
-from flows.ml.registry_errors import RegistryUnreachable, VersionMissing, named, unless_there
+from flows.ml.registry_errors import RegistryUnreachable, SnapshotUnreadable, VersionMissing, named, unless_there
 from flows.ml.serving_requirements import serving_requirements
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
+AGAIN = Retry(total=3, backoff_factor=1, status_forcelist=(500, 502, 503, 504), raise_on_status=False)
+"""A server that does not answer is asked again at once, after two seconds, and after four more."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,16 @@ class Version:
 
     @property
     def addresses(self) -> frozenset[str]:
-        """The addresses of the months that it was trained on and judged by."""
-        snapshot = json.loads(self.tags.get("snapshot", "{}"))
-        parts = [*snapshot.get("train", ()), *([snapshot["judge"]] if "judge" in snapshot else ())]
-        return frozenset(str(part["address"]) for part in parts)
+        """The addresses of the months that it was trained on and judged by. Raises ``SnapshotUnreadable``."""
+        try:
+            snapshot = json.loads(self.tags.get("snapshot", "{}"))
+            parts = [*snapshot.get("train", ()), *([snapshot["judge"]] if "judge" in snapshot else ())]
+            return frozenset(str(part["address"]) for part in parts)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise SnapshotUnreadable(
+                f"the tag `snapshot` of version {self.number} of {self.model} is none of ours ({error}): put right or "
+                "remove it in MLflow, and run this again."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -112,9 +122,11 @@ class Registry:
         return MlflowClient(self.uri, self.uri)
 
     def check(self) -> None:
-        """Find out within seconds whether the server answers."""
+        """Find out within seconds whether the server answers; one that is away for a moment is asked again."""
         try:
-            requests.get(f"{self.uri}/health", timeout=5).raise_for_status()
+            with requests.Session() as session:
+                session.mount(self.uri, HTTPAdapter(max_retries=AGAIN))
+                session.get(f"{self.uri}/health", timeout=5, stream=True).raise_for_status()
         except requests.RequestException as error:
             raise RegistryUnreachable(
                 f"MLflow at {self.uri} does not answer ({type(error).__name__}). Start it, or set MLFLOW_TRACKING_URI."

@@ -23,6 +23,16 @@ class Run:
 class Upkeep(Registry):
     """The registry with the methods of upkeep. Raises what ``Registry`` does."""
 
+    def models(self) -> list[str]:
+        """Every model there is, whether or not this code knows it."""
+        found, token = [], ""
+        with named(self.uri):
+            while token is not None:
+                page = self._client.search_registered_models(page_token=token or None)
+                found += [model.name for model in page]
+                token = page.token or None  # type: ignore[assignment]
+        return found
+
     def aliases(self, model: str) -> dict[str, int]:
         """The aliases of a model and the versions they name; none where there is no such model."""
         try:

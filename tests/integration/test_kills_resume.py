@@ -8,8 +8,18 @@ import pytest
 from flows.ml import judging, training
 from flows.retrain import retrain
 from tests.integration.home import MODEL, Home, run
-from tests.integration.run_flow import STEPS
 
+STEPS = {
+    "train": "flows.ml.candidate.stage",
+    "weigh": "flows.retrain.weigh",
+    "judge": "flows.ml.judging.judge",
+    "register": "flows.retrain.register",
+    "make the version": "flows.ml.registry.Registry._make_version",
+    "report": "flows.retrain.publish_decision",
+    "promote": "flows.ml.ledger.promote",
+    "move the alias": "flows.ml.registry.Registry.set_champion",
+}
+"""What begins each step, in their order; the first is the end of the training, before anything of it is kept."""
 DONE: dict[str, Any] = {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
 
 

@@ -1,5 +1,6 @@
-"""One version a training: the registry is MLflow's own store in a file, without a server."""
+"""One version a training: the registry is MLflow's own store in a file, a server only where one is away."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from mlflow.tracking import MlflowClient
 
 from flows.ml.registry import Record, Registry
 from flows.ml.registry_errors import RegistryError, RegistryUnreachable
+from tests.integration import calls
+from tests.integration.calls import Moment
 
 MODEL = "small"
 TAGS = {"verdict": "refuse", "reason": "The champion could not be scored", "decision": "d1", "git_sha": "c1"}
@@ -89,6 +92,9 @@ def test_the_same_verdict_again_writes_nothing(registry: Registry):
             RegistryUnreachable,
         ),
         ("API request to endpoint /api/x failed with error code 400 != 200. Response body: ''", RegistryError),
+        ("BAD_REQUEST: (sqlite3.IntegrityError) UNIQUE constraint failed: inputs.source_id", RegistryUnreachable),
+        ("BAD_REQUEST: (psycopg2.errors.UniqueViolation) duplicate key value violates it", RegistryUnreachable),
+        ("BAD_REQUEST: (sqlite3.IntegrityError) NOT NULL constraint failed: runs.name", RegistryError),
     ],
 )
 def test_a_server_that_cannot_serve_now_is_told_from_one_that_refuses(
@@ -101,3 +107,26 @@ def test_a_server_that_cannot_serve_now_is_told_from_one_that_refuses(
 
     with pytest.raises(named):
         Registry(f"sqlite:///{tmp_path}/mlflow.db").versions(MODEL)
+
+
+@pytest.mark.parametrize(
+    ("moment", "times"),
+    [(Moment(1, False, how="503"), 2), (Moment(1, False, how="reset"), 2), (Moment(1, True, how="cut"), 1)],
+    ids=["503", "reset", "cut"],
+)
+def test_a_server_that_is_away_for_a_moment_is_asked_again(platform: Mapping[str, str], moment: Moment, times: int):
+    """Its status is enough: the rest of an answer may be lost."""
+    with calls.between(platform) as between:
+        between.kill(os.getpid(), moment)
+        Registry(between.env["MLFLOW_TRACKING_URI"]).check()
+
+    assert between.made == ["MLflow GET /health"] * times
+
+
+def test_a_server_that_stays_away_is_named(platform: Mapping[str, str]) -> None:
+    with calls.between(platform) as between:
+        between.kill(os.getpid(), Moment(1, after=False, how="away"))
+        with pytest.raises(RegistryUnreachable, match=r"does not answer \(HTTPError\)\. Start it, or set MLFLOW"):
+            Registry(between.env["MLFLOW_TRACKING_URI"]).check()
+
+    assert len(between.made) > 2  # where the connection is found closed an attempt is none of them

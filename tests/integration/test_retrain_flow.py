@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from flows.ml import ledger, training
 from flows.retrain import retrain
 from tests.integration.home import MODEL, Home, run
-from tests.integration.run_flow import Child
+from tests.integration.warm import Warm
 
 
 @pytest.fixture
@@ -85,15 +85,12 @@ def test_a_champion_promoted_meanwhile_is_judged_against(promoted: Home, monkeyp
     assert promoted.outcome() == {"versions": {1: "promote", 2: "promote"}, "champion": 2, "ledger": [1, 1, 2]}
 
 
-def test_two_retrains_at_once_leave_one_version_and_both_end_clearly(home: Home) -> None:
+def test_two_retrains_at_once_leave_one_version_and_both_end_clearly(home: Home, warm: Warm) -> None:
     home.land("2023-01", "2023-02")
 
-    with Child(home.env, model=MODEL) as one, Child(home.env, model=MODEL) as other:
-        for child in (one, other):
-            child.await_ready()
-        for child in (one, other):
-            child.go()
-        ends = [child.end() for child in (one, other)]
+    with warm.run("retrain", home.env, model=MODEL) as one, warm.run("retrain", home.env, model=MODEL) as other:
+        one.go()
+        ends = [other.end(), one.end()]
 
     assert home.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
     assert {end["type"] for end in ends} == {"COMPLETED"}

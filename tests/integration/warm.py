@@ -16,6 +16,7 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from prefect import Flow
 from prefect.client.schemas.objects import State
@@ -26,10 +27,21 @@ from tests.integration.servers import ROOT, at
 
 FLOWS = sorted(path.stem for path in (ROOT / "flows").glob("[!_]*.py") if path.stem != "resources")
 """The modules of flows, which are imported before the first fork."""
+LATER = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "mlflow.pyfunc",
+    "pandera.polars",
+    "prefect_aws",
+    "xgboost",
+)
+"""What they import once they need it, before the first fork as well: it is most of what a short run takes."""
 PATIENCE = 600
 """Seconds a run may take on a machine that does other things as well."""
 FILE_LIMIT = "FILE_LIMIT"
 """In the environment of a run: the bytes at which a file it writes finds no more room."""
+KILLED_AT = "KILLED_AT"
+"""In the environment of a run: the function, by its full name, at whose first call the run is killed."""
 NOTHING_IS_YOUNG = "NOTHING_IS_YOUNG"
 """In the environment of a run: a reconcile lets nothing be for its age, and keeps the newest three versions."""
 
@@ -118,7 +130,7 @@ class Run:
 
 def main() -> None:
     """Fork a run for every order that names one, and wait for the one that an order asks for."""
-    for name in (*(f"flows.{flow}" for flow in FLOWS), "mlflow.pyfunc"):
+    for name in (*(f"flows.{flow}" for flow in FLOWS), *LATER):
         import_module(name)
     print("ready", flush=True)
     for line in sys.stdin:
@@ -139,6 +151,8 @@ def _run(folder: str, flow: str, env: Mapping[str, str], parameters: Mapping[str
     signal.alarm(PATIENCE)
     if FILE_LIMIT in env:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(env[FILE_LIMIT]),) * 2)
+    if KILLED_AT in env:
+        mock.patch(env[KILLED_AT], _end).start()
     if NOTHING_IS_YOUNG in env:
         opening.limits = lambda settings: AT_ONCE  # type: ignore[misc, assignment]
     try:
@@ -152,6 +166,11 @@ def _run(folder: str, flow: str, env: Mapping[str, str], parameters: Mapping[str
         traceback.print_exc()
         return 1
     return 0
+
+
+def _end(*_: object, **__: object) -> None:
+    """Be killed."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _named(flow: str) -> Flow[..., State]:
