@@ -21,7 +21,8 @@ from flows.datasets import DatasetName
 from flows.ingest import Source, ingest, unpublished
 from flows.ml import gaps, landing, ledger
 from flows.ml.errors import TrainyardError
-from flows.ml.gaps import Month
+from flows.ml.gaps import Month, RangeError
+from flows.ml.ledger import NoChampion
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, progress
 from flows.score import find_predictions, score
@@ -36,6 +37,10 @@ LEASE = 60.0
 
 class NoLimit(TrainyardError):
     """Nothing keeps backfills from taking all there is at once."""
+
+
+REFUSALS = (NoLimit, RangeError, NoChampion)
+"""What an operator has to put right before a month can be filled."""
 
 
 def run_name() -> str:
@@ -64,7 +69,8 @@ def backfill(
     """Land the months of a dataset that the lake lacks.
 
     Ends Completed as ``Filled``, ``Nothing missing`` or ``Dry run``; Failed as ``Incomplete`` where a month failed,
-    which it names. A month not published yet is reported and no failure. Run again it goes on where it stopped.
+    which it names, or as ``Refused`` where no such range can be meant or nothing limits backfills. A month not
+    published yet is reported and no failure. Run again it goes on where it stopped.
 
     Args:
         dataset: Which dataset.
@@ -75,12 +81,9 @@ def backfill(
         dry_run: Only report what is missing.
     """
     open_resources(registry=False)
-    require_limit()
-    found = look(dataset, first, last)
-    if not dry_run:
-        found = fill_all(found, lambda month: land.submit(dataset, month, source))
-    publish_report(found, dataset)
-    return _state(gaps.plan(found) if dry_run else gaps.ending(found))
+    return fill(
+        dataset, lambda: look(dataset, first, last), lambda month: land.submit(dataset, month, source), dry_run=dry_run
+    )
 
 
 @flow(
@@ -96,7 +99,8 @@ def backfill_scores(
 ) -> State:
     """Write the predictions that months lack by the champion in service.
 
-    Ends as ``backfill`` does. A month that the lake lacks is reported and no failure: ``backfill`` lands it.
+    Ends as ``backfill`` does, and as ``Refused`` without a champion. A month that the lake lacks is reported and no
+    failure: ``backfill`` lands it.
 
     Args:
         model: Which model.
@@ -105,12 +109,25 @@ def backfill_scores(
         dry_run: Only report what is missing.
     """
     open_resources()
-    require_limit()
-    found = look_for_scores(model, first, last)
+    return fill(
+        model, lambda: look_for_scores(model, first, last), lambda month: predict.submit(model, month), dry_run=dry_run
+    )
+
+
+def fill(
+    of: str, find: Callable[[], list[Month]], submit: Callable[[Month], PrefectFuture[Month]], *, dry_run: bool
+) -> State:
+    """Fill what is missing of a dataset or model, unless it is a dry run, and report on all of it."""
+    try:
+        require_limit()
+        found = find()
+    except REFUSALS as fault:
+        return Failed(name="Refused", message=str(fault))
     if not dry_run:
-        found = fill_all(found, lambda month: predict.submit(model, month))
-    publish_report(found, model)
-    return _state(gaps.plan(found) if dry_run else gaps.ending(found))
+        found = fill_all(found, submit)
+    publish_report(found, of)
+    end = gaps.plan(found) if dry_run else gaps.ending(found)
+    return (Completed if end.well else Failed)(name=end.name, message=end.sentence)
 
 
 @task(task_run_name="look which months of {dataset} there are", persist_result=False, **RETRIES)
@@ -214,10 +231,6 @@ def require_limit() -> None:
 @task(task_run_name="report the months", persist_result=False)
 def publish_report(found: list[Month], of: str) -> None:
     """Show the operator every month of the range."""
-    gap = len(gaps.missing(found))
+    gap = sum(each.fate not in ("there", "filled") for each in found)
     text = f"{of} from {found[0].month} to {found[-1].month}: {gap} of {len(found)} months still missing"
     create_table_artifact(gaps.table(found), key=f"{flow_run.flow_name}-{of}", description=text)
-
-
-def _state(end: gaps.Ending) -> State:
-    return (Completed if end.well else Failed)(name=end.name, message=end.sentence)

@@ -16,7 +16,9 @@ from flows.ml import answers, monitored, monitoring_report, registration
 from flows.ml.answers import Answer
 from flows.ml.monitored import Case, NotMonitored
 from flows.ml.monitoring import Findings
+from flows.ml.registration import LedgerMissing
 from flows.ml.registry import Report
+from flows.ml.registry_errors import VersionMissing
 from flows.ml.snapshot import WindowError
 from flows.models import ModelName
 from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources, scratch
@@ -26,6 +28,8 @@ from flows.score import score
 ALARM = "trainyard.monitor.alarm"
 VERDICTS = ("Promoted", "Kept", "Unchanged", "Refused", "Barred")
 """How a retrain ends that came to a verdict, or had come to one that an operator took back."""
+REFUSALS = (LedgerMissing, NotMonitored, VersionMissing)
+"""What an operator has to put right before a month can be monitored."""
 _NAMESPACE = uuid.UUID("6a1f3c0e-52d5-5b6e-8a57-8c1b0b7d4e26")
 
 
@@ -46,7 +50,8 @@ def monitor(model: ModelName, month: MonthOrEmpty = "", and_retrain: bool = True
     """Look at the realised error and at the inputs of a month under the champion in service.
 
     Ends Completed as ``Within limits`` or as ``Alarm``, which says what is past its limit and how far; Failed as
-    ``Refused`` for a month that the champion was trained on, without a champion, or without the month. A month that was
+    ``Refused`` for a month that the champion was trained on, without the month, and without a champion or where MLflow
+    or the ledger has lost it. A month that was
     not scored is scored first. Run again it makes no second report, event or retrain.
 
     Args:
@@ -57,7 +62,7 @@ def monitor(model: ModelName, month: MonthOrEmpty = "", and_retrain: bool = True
     open_resources()
     try:
         case = look_up(model, month)
-    except NotMonitored as refusal:
+    except REFUSALS as refusal:
         return Failed(name="Refused", message=str(refusal))
     if not is_scored(case):
         scored = score(model, case.month.month, return_state=True)
@@ -74,7 +79,7 @@ def monitor(model: ModelName, month: MonthOrEmpty = "", and_retrain: bool = True
 
 @task(task_run_name="look up the champion of {model}", persist_result=False, **RETRIES)
 def look_up(model: ModelName, month: str) -> Case:
-    """The champion and the month. Raises ``NotMonitored``."""
+    """The champion and the month. Raises what ``REFUSALS`` has."""
     resources = attach()
     registration.align(resources.lake, resources.registry, model)
     return monitored.look_up(resources.lake, resources.registry, models.load(model), month)

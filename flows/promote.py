@@ -12,6 +12,7 @@ from pydantic import StringConstraints
 from flows.ml import ledger, promotion, registration, stored
 from flows.ml.ledger import Entry, HeadMoved
 from flows.ml.promotion import NoPrevious, NotAPerson, Wish
+from flows.ml.registration import LedgerMissing
 from flows.ml.registry import Version
 from flows.ml.registry_errors import VersionMissing
 from flows.ml.stored import VersionUnusable
@@ -25,7 +26,7 @@ WhichVersion = Annotated[str, StringConstraints(pattern=r"^(previous|[1-9][0-9]{
 Operator = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=LINE, strip_whitespace=True)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=LINE, strip_whitespace=True)]
 
-REFUSALS = (HeadMoved, NoPrevious, NotAPerson, VersionMissing, VersionUnusable)
+REFUSALS = (HeadMoved, LedgerMissing, NoPrevious, NotAPerson, VersionMissing, VersionUnusable)
 
 
 def run_name() -> str:
@@ -56,11 +57,12 @@ def promote(model: ModelName, version: WhichVersion, operator: Operator, reason:
     """
     open_resources()
     try:
-        wish = Wish(model, version, operator, reason, str(flow_run.id))
+        wish = Wish(model, version, operator, reason, str(flow_run.id), flow_run.scheduled_start_time)
         found = look_up(wish)
         if done := promotion.granted(found, wish):
             settle(done, wish.model)
             return Completed(name="Unchanged", message=unchanged(done, found[-1]))
+        promotion.require_seen(found, wish)
         chosen = choose(wish, found)
         try_out(chosen)
         entry = put_in_service(chosen, found[-1] if found else None, wish)

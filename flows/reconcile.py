@@ -28,9 +28,9 @@ def run_name() -> str:
 def reconcile(dry_run: bool = True) -> State:
     """Find what crashes left behind, and repair it.
 
-    Ends Completed as ``Nothing to do``, ``Dry run`` or ``Repaired``; Failed as ``Incomplete`` where something could not
-    be looked at or repaired, or needs a person. What a run under way may be at work on is let be. The Jobs on a cluster
-    are looked at by the chart's CronJob alone.
+    Ends Completed as ``Nothing to do``, ``Dry run``, ``Repaired`` or ``Let be``; Failed as ``Incomplete`` where
+    something could not be looked at or repaired, or needs a person. What a run under way may be at work on is let be.
+    The Jobs on a cluster are looked at by the chart's CronJob alone.
 
     Args:
         dry_run: Only report what is found.
@@ -49,5 +49,10 @@ def _state(found: Reconcile) -> State:
     text = "; ".join([report.summary(found), *found.notes])
     if found.failed:
         return Failed(name="Incomplete", message=text)
-    name = "Nothing to do" if not found.outcomes else "Dry run" if found.dry_run else "Repaired"
+    if not found.outcomes:
+        name = "Nothing to do"
+    elif found.dry_run:
+        name = "Dry run"
+    else:
+        name = "Repaired" if any(outcome.repaired for outcome in found.outcomes) else "Let be"
     return Completed(name=name, message=text)

@@ -67,7 +67,10 @@ def look_up(lake: Lake, registry: Registry, model: Model, month: str) -> Case:
     manifest = landing.manifest(lake, model.dataset, month or have[-1])
     version = registry.version(model.name, head.version)
     if version.fingerprint != head.fingerprint:
-        raise VersionMissing(f"version {head.version} of {model.name} is another training than the one promoted.")
+        raise VersionMissing(
+            f"version {head.version} of {model.name} is another training than the one "
+            "promoted: restore MLflow's database, or promote a version that is there."
+        )
     train = tuple(Part(**part) for part in json.loads(version.tags.get("snapshot", "{}")).get("train", ()))
     if not train:
         raise NotMonitored(f"the months that version {head.version}, the champion, was trained on are not on record.")

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from flows.ml import ledger
 from flows.ml.errors import TrainyardError
-from flows.ml.ledger import SCHEDULE, Entry
+from flows.ml.ledger import SCHEDULE, Entry, HeadMoved
 
 PREVIOUS = "previous"
 """The version that was in service before the one that is."""
@@ -22,8 +23,9 @@ class NotAPerson(TrainyardError):
 
 @dataclass(frozen=True)
 class Wish:
-    """What an operator asks for: a version's number, or ``PREVIOUS``. ``run`` is the flow run that asks, by its id.
+    """What an operator asks for: a version's number, or ``PREVIOUS``.
 
+    ``run`` is the flow run that asks, by its id, ``asked_at`` when it was to start; it may have waited for another.
     Raises ``NotAPerson``.
     """
 
@@ -32,6 +34,7 @@ class Wish:
     operator: str
     reason: str
     run: str
+    asked_at: datetime
 
     def __post_init__(self) -> None:
         if self.operator.casefold() == SCHEDULE:
@@ -52,6 +55,21 @@ def granted(found: Sequence[Entry], wish: Wish) -> Entry | None:
     head = found[-1]
     same = _is_way_back(found) and (head.operator, head.reason) == (wish.operator, wish.reason)
     return head if (same if wish.version == PREVIOUS else str(head.version) == wish.version) else None
+
+
+def require_seen(found: Sequence[Entry], wish: Wish) -> None:
+    """Raise ``HeadMoved`` where what is in service came after the operator had asked, who cannot have meant it.
+
+    That is another operator's promotion, and where the version before is wished, any.
+    """
+    head = found[-1] if found else None
+    if head is None or datetime.fromisoformat(head.promoted_at) <= wish.asked_at:
+        return
+    if wish.version == PREVIOUS or head.operator not in (SCHEDULE, wish.operator):
+        raise HeadMoved(
+            f"{wish.model}: version {head.version} was put in service meanwhile, {said(head)}. Where another is to be "
+            "in service all the same, start a new run of promote with its number."
+        )
 
 
 def previous(found: Sequence[Entry], model: str) -> Entry:

@@ -29,6 +29,11 @@ class Run:
         """Whether it is in a terminal state."""
         return self.state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
+    @property
+    def at_work(self) -> bool:
+        """Whether something is to be at work on it: it waits for no turn, retry or person, and has not ended."""
+        return self.state in {"PENDING", "RUNNING", "CANCELLING"}
+
 
 @dataclass(frozen=True)
 class Job:
@@ -47,7 +52,7 @@ def without_job(runs: Sequence[Run], jobs: Sequence[Job], pool: str, limits: Lim
     return [
         Finding(Kind.NO_JOB, f"run {run.name}", f"{run.state} {_since(run.since)}", target=(run.run_id, run.state_id))
         for run in runs
-        if run.pool == pool and not run.ended and run.run_id not in working and now - run.since >= limits.settle
+        if run.pool == pool and run.at_work and run.run_id not in working and now - run.since >= limits.settle
     ]
 
 

@@ -33,11 +33,12 @@ class Systems:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finding and what was done about it."""
+    """A finding and what was done about it; ``repaired`` where it is put right, or would be."""
 
     finding: Finding
     done: str
     failed: bool = False
+    repaired: bool = False
 
 
 @dataclass
@@ -104,6 +105,9 @@ class Reconcile:
             gone += self._all(retention.old_versions(found, self.limits, self.now), self._repairing(found))
             numbers = {one.target[0] for one in gone if one.kind in (Kind.DOUBLE, Kind.OLD_VERSION)}
             staying += [version for version in found.versions if str(version.number) not in numbers]
+        for name in self.systems.registry.models():
+            if name not in self.systems.models:  # a later commit's, or another project's
+                staying += [version for version in self.systems.registry.versions(name) if version.fingerprint]
 
     def _lake(self, models: list[ModelFacts], staying: list[Version]) -> None:
         found = facts.of_lake(self.systems.lake, models, staying)
@@ -127,27 +131,25 @@ class Reconcile:
 
     def _all(self, findings: Iterable[Finding], repair: Callable[[Finding], None]) -> list[Finding]:
         """Repair findings; gives those that are repaired, or would be."""
-        repaired = []
+        outcomes = []
         for finding in findings:
-            outcome, put_right = self._one(finding, repair)
-            self.outcomes.append(outcome)
-            self.failed |= outcome.failed
-            if put_right:
-                repaired.append(finding)
-        return repaired
+            outcomes.append(self._one(finding, repair))
+            self.outcomes.append(outcomes[-1])
+            self.failed |= outcomes[-1].failed
+        return [outcome.finding for outcome in outcomes if outcome.repaired]
 
-    def _one(self, finding: Finding, repair: Callable[[Finding], None]) -> tuple[Outcome, bool]:
+    def _one(self, finding: Finding, repair: Callable[[Finding], None]) -> Outcome:
         try:
             if kept := self._hands_off(finding):
-                return Outcome(finding, kept), False
+                return Outcome(finding, kept)
             if finding.kind not in REPAIRS:
-                return Outcome(finding, "needs a person", failed=True), False
+                return Outcome(finding, "needs a person", failed=True)
             if self.dry_run:
-                return Outcome(finding, f"would {REPAIRS[finding.kind]}"), True
+                return Outcome(finding, f"would {REPAIRS[finding.kind]}", repaired=True)
             repair(finding)
         except TrainyardError as error:
-            return Outcome(finding, f"could not {REPAIRS.get(finding.kind, 'look')}: {error}", failed=True), False
-        return Outcome(finding, f"done: {REPAIRS[finding.kind]}"), True
+            return Outcome(finding, f"could not {REPAIRS.get(finding.kind, 'look')}: {error}", failed=True)
+        return Outcome(finding, f"done: {REPAIRS[finding.kind]}", repaired=True)
 
     def _hands_off(self, finding: Finding) -> str:
         """Why a finding is let be. Prefect is asked anew each time: a run may have begun since the last one, and ended,

@@ -156,8 +156,8 @@ def _subflow(client: SyncPrefectClient, parent: FlowRun | None, parameters: Mapp
 
 def _way(state: State) -> list[State]:
     """The states on the way to a state."""
-    if state.type in (StateType.SCHEDULED,):
-        return []
+    if state.type is StateType.SCHEDULED:
+        return [] if state.name == "Scheduled" else [state]
     return (
         [state] if state.type is StateType.PENDING else [Pending(), *([] if state.is_running() else [Running()]), state]
     )

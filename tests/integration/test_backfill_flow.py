@@ -125,6 +125,7 @@ def test_one_bad_month_stops_no_other_and_is_named_at_the_end(home: Home) -> Non
     assert str(state.message).endswith("2 filled: 2023-02, 2023-04")
     assert have(home) == ["2023-02", "2023-04"]
     assert report(state)["2023-03"] == ("failed", None)
+    assert str(artifacts(state)[f"backfill-{DATASET}"].description).endswith("1 of 3 months still missing")
 
 
 def test_a_dry_run_names_what_is_missing_and_writes_nothing(home: Home) -> None:
@@ -143,22 +144,38 @@ def test_a_dry_run_names_what_is_missing_and_writes_nothing(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "sentence"),
+    ("span", "name", "sentence"),
     [
-        ({"first": "2023-05", "last": "2023-02"}, "2023-05 is after 2023-02: name the earlier month as the first."),
-        ({"first": "1923-01", "last": "2023-02"}, "1923-01 to 2023-02 are 1,202 months, more than 120 at once"),
-        ({"first": "2023-02"}, "the lake holds no month of green-trips: name the first and the last month to fill."),
-        ({"first": "2023-13", "last": "2023-02"}, "first"),
-        ({"first": "2023-01", "last": "soon"}, "last"),
-        ({"first": "2023-01", "last": "2023-02", "source": "https://user:word@example.org/{month}"}, "source"),
+        (
+            {"first": "2023-05", "last": "2023-02"},
+            "Refused",
+            "2023-05 is after 2023-02: name the earlier month as the first.",
+        ),
+        (
+            {"first": "1923-01", "last": "2023-02"},
+            "Refused",
+            "1923-01 to 2023-02 are 1,202 months, more than 120 at once",
+        ),
+        (
+            {"first": "2023-02"},
+            "Refused",
+            "the lake holds no month of green-trips: name the first and the last month to fill.",
+        ),
+        ({"first": "2023-13", "last": "2023-02"}, "Failed", "first"),
+        ({"first": "2023-01", "last": "soon"}, "Failed", "last"),
+        (
+            {"first": "2023-01", "last": "2023-02", "source": "https://user:word@example.org/{month}"},
+            "Failed",
+            "source",
+        ),
     ],
 )
 def test_a_range_that_cannot_be_meant_is_refused_with_a_sentence(
-    home: Home, span: dict[str, str], sentence: str
+    home: Home, span: dict[str, str], name: str, sentence: str
 ) -> None:
     state = run(backfill, dataset=DATASET, **{"source": home.source, **span})
 
-    assert state.type.value == "FAILED"
+    assert (state.type.value, state.name) == ("FAILED", name)
     assert sentence in str(state.message)
     assert home.objects() == {}
 
@@ -169,7 +186,7 @@ def test_without_a_limit_in_force_nothing_begins(home: Home) -> None:
     with limited(0):
         state = run(backfill, dataset=DATASET, first="2023-02", last="2023-02", source=home.source)
 
-    assert state.type.value == "FAILED"
+    assert (state.type.value, state.name) == ("FAILED", "Refused")
     assert f"Prefect has no concurrency limit `{LIMIT}` in force: switch it on under Concurrency" in str(state.message)
     assert home.objects() == {}
 
@@ -287,5 +304,5 @@ def test_scores_ask_for_a_champion(home: Home) -> None:
 
     state = run(backfill_scores, model=MODEL)
 
-    assert state.type.value == "FAILED"
+    assert (state.type.value, state.name) == ("FAILED", "Refused")
     assert "No version of trip-duration was promoted yet: run retrain for it first" in str(state.message)

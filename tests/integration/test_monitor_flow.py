@@ -1,5 +1,6 @@
 """What ``monitor`` says of real months and of months made to drift, by one champion that all these tests share."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -161,6 +162,33 @@ def test_a_month_that_cannot_be_monitored_is_refused_with_the_reason(served: Hom
     assert (state.type.value, state.name) == ("FAILED", "Refused")
     assert told in str(state.message)
     assert served.objects() == before
+
+
+def test_a_champion_that_mlflow_has_lost_is_told(served: Home) -> None:
+    key = max(served.lake.keys(f"ledger/{MODEL}/"))
+    entry = served.lake.get(key)
+    served.lake.delete(key)
+    served.lake.put_new(key, json.dumps({**json.loads(entry), "version": 70}).encode())
+
+    state = run(monitor, model=MODEL, month=MONTH)
+
+    served.lake.delete(key)
+    served.lake.put_new(key, entry)
+    assert (state.type.value, state.name) == ("FAILED", "Refused")
+    assert "70" in str(state.message)
+
+
+def test_a_champion_of_which_the_ledger_knows_nothing_is_told(served: Home) -> None:
+    entries = {key: served.lake.get(key) for key in served.lake.keys(f"ledger/{MODEL}/")}
+    for key in entries:
+        served.lake.delete(key)
+
+    state = run(monitor, model=MODEL, month=MONTH)
+
+    for key, entry in entries.items():
+        served.lake.put_new(key, entry)
+    assert (state.type.value, state.name) == ("FAILED", "Refused")
+    assert f"ledger/{MODEL}/ is empty" in str(state.message)
 
 
 def test_without_what_was_kept_at_promotion_the_ratio_on_record_is_what_all_rows_are_held_against(served: Home) -> None:

@@ -1,11 +1,15 @@
 """``promote``: what an operator puts in service is in service, once, whatever happens on the way."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.flow_engine import run_flow
+from prefect.states import Scheduled
 
 from flows.ml import ledger
 from flows.ml.ledger import Entry
@@ -120,6 +124,20 @@ def test_of_two_operators_at_once_one_wins_and_the_other_is_told_who(
     assert in_service(served) == (1, [1, 2, 1])
 
 
+def test_an_operator_whose_run_waited_for_another_one_is_told_who_was_faster(served: Home) -> None:
+    with get_client(sync_client=True) as client:
+        waited = client.create_flow_run(promote, parameters={**BEN, "version": "2"}, state=Scheduled())
+        time.sleep(1)  # the ledger keeps seconds
+        assert run(promote, **ADA, version="1").name == "Promoted"
+        state = run_flow(
+            promote, flow_run=client.read_flow_run(waited.id), parameters=waited.parameters, return_type="state"
+        )
+
+    assert (state.name, in_service(served)) == ("Refused", (1, [1, 2, 1]))
+    assert "version 1 was put in service meanwhile" in state.message
+    assert "by ada: trips to the airport" in state.message
+
+
 def test_a_second_operator_with_the_same_alarm_does_not_undo_the_rollback(served: Home) -> None:
     run(promote, version="previous", **ADA)
 
@@ -166,6 +184,15 @@ def test_a_version_whose_predictions_are_no_use_is_refused(
     state = run(promote, version="previous", **ADA)
 
     assert_refused(served, state, sentence, [1, 2])
+
+
+def test_a_champion_of_which_the_ledger_knows_nothing_is_told(served: Home) -> None:
+    keep_entries(served, 0)
+
+    state = run(promote, version="1", **ADA)
+
+    assert (state.type.value, state.name, in_service(served)) == ("FAILED", "Refused", (2, []))
+    assert f"ledger/{MODEL}/ is empty" in str(state.message)
 
 
 def test_a_model_without_a_version_before_has_nothing_to_go_back_to(served: Home) -> None:

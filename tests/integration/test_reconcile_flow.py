@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from prefect.states import Running
 
 from flows.ml.reconciling import schedule
 from flows.monthly import monthly
 from flows.reconcile import reconcile
 from tests.integration.home import DATASET, MODEL, Home, artifacts, run
+from tests.integration.reconciling import close, start
 from tests.integration.servers import ROOT, at
 
 pytestmark = pytest.mark.usefixtures("calm")
@@ -70,6 +72,18 @@ def test_the_flow_says_what_it_would_repair_and_then_repairs_it(home: Home, monk
     (row,) = json.loads(artifacts(states[1])["reconcile"].data)  # type: ignore[arg-type]
     assert (row["found"], row["done"]) == ("half-written object", "done: delete it")
     assert home.lake.find(LOST) is None
+
+
+def test_the_flow_says_where_it_let_everything_be(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.ml.reconciling.finding.Limits.stale", timedelta(0))
+    home.lake.put_new(LOST, b"half")
+    busy = start(Running(), "local", dataset=DATASET, model=MODEL)
+
+    state = run(reconcile, dry_run=False)
+
+    close(busy)
+    assert (state.type.value, state.name) == ("COMPLETED", "Let be")
+    assert home.lake.find(LOST)
 
 
 def test_the_command_repairs_only_where_it_is_told_to(home: Home) -> None:

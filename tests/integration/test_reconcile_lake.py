@@ -181,6 +181,26 @@ def test_a_corrected_month_keeps_its_former_address_while_a_version_was_trained_
     assert done(look(now=IN_A_YEAR)) == []
 
 
+def test_what_a_model_has_that_the_deployed_code_does_not_know_stays(home: Home) -> None:
+    home.land("2023-01")
+    former = landing.manifest(home.lake, DATASET, "2023-01").address
+    home.land("2023-01", rows=lambda rows: rows.head(10_000))
+    plants = Plants(home)
+    plants.version("kept", tags=snapshot(former, OTHER))
+    plants.version("", tags={"snapshot": "of another project"})
+    for name in ("kept", "lost"):
+        home.lake.put_new(f"candidates/{MODEL}/{name}/0-booster.ubj", b"x")
+        home.lake.put_new(f"decisions/{MODEL}/{name}/errors.png", b"x")
+        home.lake.put_new(f"predictions/{MODEL}/2023-01/a/{name}/0-data.parquet", b"x")
+    before = home.objects()
+
+    found = look(now=IN_A_YEAR, models={})
+
+    assert done(found) == []
+    assert not found.failed
+    assert home.objects() == before
+
+
 def test_a_reconcile_killed_in_the_middle_leaves_what_the_next_one_completes(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from flows.ml.reconciling.finding import Limits
 from flows.retrain import retrain
 from tests.integration.home import MODEL, Home, run
 from tests.integration.reconciling import AT_ONCE, IN_A_YEAR, Plants, close_all, done, look
-from tests.integration.run_flow import Child
+from tests.integration.warm import KILLED_AT, Warm
 from tests.unit.verdicts import VERDICT
 
 pytestmark = pytest.mark.usefixtures("calm")
@@ -200,12 +200,12 @@ def test_a_run_that_was_retired_can_be_restored(home: Home, plants: Plants) -> N
     assert plants.mlflow.get_run(version.run_id).data.tags["verdict"] == "promote"
 
 
-def test_a_retrain_killed_before_it_had_a_version_is_tidied_up_and_run_again(home: Home) -> None:
+def test_a_retrain_killed_before_it_had_a_version_is_tidied_up_and_run_again(home: Home, warm: Warm) -> None:
     home.land("2023-01", "2023-02")
-    with Child(home.env, "make the version", model=MODEL) as child:
-        child.await_ready()
-        child.go()
-        assert child.killed()
+    env = {**home.env, KILLED_AT: "flows.ml.registry.Registry._make_version"}
+    with warm.run("retrain", env, model=MODEL) as begun:
+        begun.go()
+        assert begun.killed()
 
     at_once = look()
     close_all()  # what Prefect's automation does some minutes later

@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.states import Cancelling, Completed, Failed, Pending, Running, Scheduled
+from prefect.states import AwaitingRetry, Cancelling, Completed, Failed, Paused, Pending, Running, Scheduled
 
 from flows.ml.reconciling.finding import Limits
 from flows.reconciling.jobs import Jobs
@@ -107,7 +107,8 @@ def test_the_subflow_runs_of_a_dead_parent_are_crashed_down_to_the_last(cluster:
 
 def test_runs_that_wait_or_are_of_another_pool_or_young_are_let_be(cluster: Cluster) -> None:
     start(Scheduled(), "kubernetes")
-    start(Scheduled(name="AwaitingConcurrencySlot"), "kubernetes")
+    waiting = [Scheduled(name="AwaitingConcurrencySlot"), AwaitingRetry(), Paused(timeout_seconds=3600)]
+    assert [start(state, "kubernetes").state_name for state in waiting] == [state.name for state in waiting]
     start(Running(), "local")
     young = start(Running(), "kubernetes")
     job = cluster.work_on(young)

@@ -1,16 +1,20 @@
 """What an operator's word comes to by the ledger."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from flows.ml import promotion
-from flows.ml.ledger import Entry
+from flows.ml.ledger import Entry, HeadMoved
 from flows.ml.promotion import NoPrevious, NotAPerson, Wish
 
 MODEL = "trip-duration"
+ASKED = datetime(2024, 5, 1, 9, tzinfo=UTC)
 
 
 def wish(version: str = "previous", operator: str = "ada", reason: str = "it is off", run: str = "r2") -> Wish:
-    return Wish(MODEL, version, operator, reason, run)
+    return Wish(MODEL, version, operator, reason, run, ASKED)
 
 
 def chain(*moves: tuple[int, str]) -> list[Entry]:
@@ -50,6 +54,35 @@ def test_without_a_version_before_there_is_none_to_go_back_to(
 ) -> None:
     with pytest.raises(NoPrevious, match=sentence):
         promotion.previous(chain(*moves), MODEL)
+
+
+def test_an_operator_does_not_replace_what_another_put_in_service_after_they_asked() -> None:
+    with pytest.raises(
+        HeadMoved, match=r"version 2 was put in service meanwhile, 2024-05-01T10:\S+ by ben: it is better"
+    ):
+        promotion.require_seen(chain((1, "retrain"), (2, "ben")), wish("3"))
+
+
+@pytest.mark.parametrize("operator", ["retrain", "ben", "ada"])
+def test_the_version_before_is_that_before_the_one_in_service_when_they_asked(operator: str) -> None:
+    with pytest.raises(HeadMoved, match="start a new run of promote with its number"):
+        promotion.require_seen(chain((1, "retrain"), (2, "retrain"), (3, operator)), wish())
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [(), ((1, "ben"), (2, "retrain")), ((1, "retrain"), (2, "ada"))],
+    ids=["none", "the schedule's", "their own"],
+)
+def test_by_its_number_they_replace_what_is_the_schedules_or_their_own(moves: tuple[tuple[int, str], ...]) -> None:
+    promotion.require_seen(chain(*moves), wish("3"))
+
+
+def test_what_was_in_service_when_they_asked_they_replace() -> None:
+    later = ASKED + timedelta(hours=1)
+
+    for version in ("3", "previous"):
+        promotion.require_seen(chain((1, "retrain"), (2, "ben")), replace(wish(version), asked_at=later))
 
 
 def test_a_second_operator_does_not_undo_the_rollback_of_the_first() -> None:

@@ -52,7 +52,7 @@ def old_months(listed: Sequence[Listed], versions: Sequence[Version], limits: Li
 
 def lake(listed: Sequence[Listed], uploads: Sequence[Upload] = (), current: str = "") -> LakeFacts:
     months = {("green", "2024-01"): current} if current else {}
-    return LakeFacts(listed, uploads, months, {}, frozenset({"kept"}), frozenset(), frozenset(), {})
+    return LakeFacts(listed, uploads, months, {}, frozenset({"kept"}), frozenset(), frozenset(), {}, {"m"})
 
 
 def kinds(found: Sequence[Finding]) -> list[Kind]:
@@ -120,6 +120,14 @@ def test_files_of_a_training_that_a_version_is_of_stay() -> None:
     (found,) = lake_findings.find(lake(listed), LIMITS, NOW)
 
     assert (found.kind, found.target, found.owner) == (Kind.STAGED, ("candidates/m/lost/0-x",), "m")
+
+
+def test_what_is_of_a_model_that_this_code_does_not_know_is_let_be() -> None:
+    keys = ("candidates/later/lost/0-x", "decisions/later/lost/0-x", "predictions/later/2024-01/a/v1/1-data.parquet")
+
+    uploads = [Upload(key, "id", ago(days=900)) for key in keys]
+
+    assert lake_findings.find(lake([Listed(key, 1, ago(days=900)) for key in keys], uploads), LIMITS, NOW) == []
 
 
 def test_uploads_are_found_in_the_folders_of_flows_alone() -> None:

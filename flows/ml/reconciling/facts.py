@@ -1,7 +1,7 @@
 """What a reconcile reads of the lake and of MLflow."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from flows.ml import ledger, predictions
@@ -20,8 +20,8 @@ def of_model(lake: Lake, registry: Upkeep, model: str) -> ModelFacts:
     return ModelFacts(model, ledger.entries(lake, model), aliases, versions, runs)
 
 
-def of_lake(lake: Lake, models: Iterable[ModelFacts], versions: Sequence[Version]) -> LakeFacts:
-    """What is in the lake; ``versions`` are those that stay.
+def of_lake(lake: Lake, models: Sequence[ModelFacts], versions: Sequence[Version]) -> LakeFacts:
+    """What is in the lake; ``versions`` are those that stay, of these models and of any other.
 
     Manifests are read before the list is: what a landing puts in between is young, and let be.
     """
@@ -38,6 +38,7 @@ def of_lake(lake: Lake, models: Iterable[ModelFacts], versions: Sequence[Version
         decisions={version.tags.get("decision", "") for version in versions} | {entry.decision for entry in entries},
         used=lake_findings.used(listed, versions),
         predicted=dict(_predicted(lake, listed)),
+        models={model.model for model in models},
     )
 
 

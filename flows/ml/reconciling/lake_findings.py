@@ -7,7 +7,7 @@ has been without it for longer than any run lasts was left by a crash.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flows.ml.lake import Listed, Upload
@@ -16,6 +16,8 @@ from flows.ml.registry import Version
 
 FOLDERS = ("raw", "quarantine", "candidates", "decisions", "predictions")
 """The folders that are searched: those that flow runs write without Prefect or MLflow between."""
+DATASETS = ("raw", "quarantine")
+"""Those whose folders are datasets; those in the others are models."""
 ADDRESS = re.compile(r"raw/(?P<dataset>[^/]+)/(?P<month>\d{4}-\d{2})/(?P<address>[0-9a-f]{64})/[^/]+")
 PREDICTIONS = re.compile(r"(?P<folder>predictions/(?P<model>[^/]+)/\d{4}-\d{2}/(?P<address>[^/]+)/[^/]+)/[^/]+")
 STAGED = re.compile(r"(candidates|decisions)/([^/]+)/([^/]+)/[^/]+")
@@ -50,7 +52,7 @@ class LakeFacts:
     broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger;
     ``used`` are the addresses that these versions were trained on and judged by, and those that were scored.
     ``predicted`` maps the keys of manifests of predictions that can be read to the file that each names, None where
-    that is gone.
+    that is gone. ``models`` are those whose versions and ledger these references are from: what is another's is let be.
     """
 
     listed: Sequence[Listed]
@@ -61,10 +63,16 @@ class LakeFacts:
     decisions: Set[str]
     used: Set[str]
     predicted: Mapping[str, str | None]
+    models: Set[str]
 
 
 def find(facts: LakeFacts, limits: Limits, now: datetime, old: Sequence[Finding] = ()) -> list[Finding]:
     """Everything but ``old``, which retention finds, and what goes along with it."""
+    facts = replace(
+        facts,
+        listed=[one for one in facts.listed if _is_known(one.key, facts.models)],
+        uploads=[upload for upload in facts.uploads if _is_known(upload.key, facts.models)],
+    )
     months = list(_months(facts, limits, now))
     gone = {key for finding in (*months, *old) for key in finding.target}
     return [
@@ -142,6 +150,12 @@ def _uploads(facts: LakeFacts, limits: Limits, now: datetime) -> Iterator[Findin
         if folder in FOLDERS and now - upload.begun >= limits.stale:
             why = f"open {_since(upload.begun)}"
             yield Finding(Kind.UPLOAD, upload.key, why, rest.partition("/")[0], (upload.key, upload.upload_id))
+
+
+def _is_known(key: str, models: Set[str]) -> bool:
+    """Whether a key is of a dataset, or of one of these models."""
+    folder, _, rest = key.partition("/")
+    return folder in DATASETS or rest.partition("/")[0] in models
 
 
 def _grouped(listed: Sequence[Listed], pattern: re.Pattern[str]) -> dict[tuple[str, ...], list[Listed]]:
