@@ -8,7 +8,7 @@ network_cidr      = "10.30.0.0/16"
 nat_per_zone      = true
 github_repository = "acme/trainyard"
 
-kubernetes_version = "1.33"
+kubernetes_version = "1.35"
 api_cidrs          = ["203.0.113.0/24"]
 administrators     = { platform = "arn:aws:iam::444455556666:role/platform-engineer" }
 platform_nodes     = { instance_types = ["m7i.large"], min = 2, max = 4, disk_gib = 60 }

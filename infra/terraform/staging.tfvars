@@ -8,7 +8,7 @@ nat_per_zone      = false
 github_repository = "acme/trainyard"
 disposable        = true
 
-kubernetes_version = "1.33"
+kubernetes_version = "1.35"
 api_cidrs          = ["203.0.113.0/24"]
 administrators     = { platform = "arn:aws:iam::111122223333:role/platform-engineer" }
 platform_nodes     = { instance_types = ["t3.large"], min = 2, max = 3, disk_gib = 40 }

@@ -49,7 +49,7 @@ variable "nat_per_zone" {
 }
 
 variable "kubernetes_version" {
-  description = "Kubernetes of the control plane, 1.29 or later."
+  description = "Kubernetes of the control plane, 1.33 or later."
   type        = string
 }
 

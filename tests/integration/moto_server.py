@@ -83,6 +83,8 @@ KINDS: dict[str, Callable[[Any], list[str]]] = {
     "ec2 networks": lambda ec2: _named(ec2.describe_vpcs(), "Vpcs", "VpcId"),
     "ec2 subnets": lambda ec2: _named(ec2.describe_subnets(), "Subnets", "SubnetId"),
     "ec2 groups": lambda ec2: _named(ec2.describe_security_groups(), "SecurityGroups", "GroupId"),
+    "ec2 routes": lambda ec2: _named(ec2.describe_route_tables(), "RouteTables", "RouteTableId"),
+    "ec2 gateways": lambda ec2: _named(ec2.describe_internet_gateways(), "InternetGateways", "InternetGatewayId"),
     "ec2 addresses": lambda ec2: _named(ec2.describe_addresses(), "Addresses", "AllocationId"),
     "ec2 ways out": lambda ec2: _kept(ec2.describe_nat_gateways()["NatGateways"], "NatGatewayId"),
     "ec2 endpoints": lambda ec2: _kept(ec2.describe_vpc_endpoints()["VpcEndpoints"], "VpcEndpointId"),
@@ -96,6 +98,7 @@ KINDS: dict[str, Callable[[Any], list[str]]] = {
     "iam roles": lambda iam: _named(iam.list_roles(), "Roles", "RoleName"),
     "iam providers": lambda iam: _named(iam.list_open_id_connect_providers(), "OpenIDConnectProviderList", "Arn"),
     "kms keys": _keys,
+    "kms aliases": lambda kms: _named(kms.list_aliases(), "Aliases", "AliasName"),
     "logs groups": lambda logs: _named(logs.describe_log_groups(), "logGroups", "logGroupName"),
     "secretsmanager secrets": lambda secrets: _named(secrets.list_secrets(), "SecretList", "Name"),
 }

@@ -6,6 +6,7 @@ from tests.platform.terraform import FOLDER, ROOT
 
 PAGE = (ROOT / "docs/aws.md").read_text()
 OVERRIDES = ROOT / "tests/integration/moto_overrides"
+SUITE = ROOT / "tests/integration/test_plans_applied.py"
 
 
 def test_every_block_of_commands_says_whether_a_test_runs_it() -> None:
@@ -16,6 +17,23 @@ def test_every_block_of_commands_says_whether_a_test_runs_it() -> None:
     assert len(before) >= 8
     for said in before:
         assert said.startswith(("*Run by `tests/", "*Not run in a test: ", "*What the verb does is run by `tests/"))
+
+
+def test_the_commands_that_are_said_to_be_run_are_those_that_the_test_takes_from_the_page() -> None:
+    sections = [section.partition("\n") for section in PAGE.split("\n## ")[1:]]
+    said = {
+        (path, heading)
+        for heading, _, text in sections
+        for path in re.findall(r"^\*Run by `(tests/[\w./]+)`", text, re.MULTILINE)
+    }
+
+    taken = {
+        (path, heading)
+        for path in {path for path, _ in said}
+        for heading in re.findall(r'\bcommands\("(.+?)"\)', (ROOT / path).read_text())
+    }
+
+    assert said == taken != set()
 
 
 def test_the_costs_of_an_idle_month_add_up() -> None:
@@ -34,10 +52,12 @@ def test_what_moto_does_not_know_is_listed() -> None:
     texts = "".join(path.read_text() for path in OVERRIDES.rglob("*.tf"))
     left_out = set(re.findall(r'^resource "(\w+)" "\w+" \{\n  for_each = \{\}', texts, re.MULTILINE))
     ignored = set(re.findall(r"ignore_changes = \[(\w+)\]", texts))
+    (backend,) = re.findall(r'^BACKEND = "(.*)"$', SUITE.read_text(), re.MULTILINE)
+    settings = set(re.findall(r"(?:\\n)?(\w+) = true", texts + backend))
 
     section = PAGE.split("## What moto does not know\n")[1]
 
-    assert all(f"`{name}`" in section for name in left_out | ignored)
+    assert all(f"`{name}`" in section for name in left_out | ignored | settings)
 
 
 def test_what_is_laid_over_is_there_to_be_laid_over() -> None:

@@ -4,7 +4,7 @@ mock_provider "aws" {
 
 variables {
   name               = "trainyard-staging"
-  kubernetes_version = "1.33"
+  kubernetes_version = "1.35"
   subnet_ids         = ["subnet-1", "subnet-2"]
   api_cidrs          = ["203.0.113.0/24"]
   administrators     = { platform = "arn:aws:iam::111122223333:role/platform" }
@@ -136,7 +136,7 @@ run "pods_do_not_reach_the_credentials_of_their_node" {
   }
 }
 
-run "a_kubernetes_older_than_the_chart_takes_is_refused" {
+run "a_kubernetes_that_eks_soon_ends_is_refused" {
   command = plan
 
   module {
@@ -144,7 +144,7 @@ run "a_kubernetes_older_than_the_chart_takes_is_refused" {
   }
 
   variables {
-    kubernetes_version = "1.28"
+    kubernetes_version = "1.32"
   }
 
   expect_failures = [var.kubernetes_version]
@@ -234,6 +234,20 @@ run "fewer_nodes_at_most_than_at_least_are_refused" {
   expect_failures = [var.platform_nodes]
 }
 
+run "a_platform_on_no_type_of_instance_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    platform_nodes = { instance_types = [], min = 2, max = 3, disk_gib = 40 }
+  }
+
+  expect_failures = [var.platform_nodes]
+}
+
 run "a_disk_too_small_is_refused" {
   command = plan
 
@@ -257,6 +271,20 @@ run "no_room_for_trainings_is_refused" {
 
   variables {
     training_nodes = { instance_types = ["m7i.xlarge"], max = 0, disk_gib = 60, capacity = "SPOT" }
+  }
+
+  expect_failures = [var.training_nodes]
+}
+
+run "trainings_on_no_type_of_instance_are_refused" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    training_nodes = { instance_types = [], max = 2, disk_gib = 60, capacity = "SPOT" }
   }
 
   expect_failures = [var.training_nodes]

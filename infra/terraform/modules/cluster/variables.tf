@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "kubernetes_version" {
-  description = "Kubernetes of the control plane. The chart asks for 1.29 or later."
+  description = "Kubernetes of the control plane, 1.33 or later. The chart alone would take 1.29."
   type        = string
 
   validation {
-    condition     = can(regex("^1\\.(29|[3-9][0-9])$", var.kubernetes_version))
-    error_message = "kubernetes_version must be 1.29 or later, as two numbers such as \"1.33\": the chart takes no older one."
+    condition     = can(regex("^1\\.(3[3-9]|[4-9][0-9])$", var.kubernetes_version))
+    error_message = "kubernetes_version must be 1.33 or later, as two numbers such as \"1.35\": EKS ends all older ones by March 2027."
   }
 }
 
@@ -48,6 +48,11 @@ variable "platform_nodes" {
   })
 
   validation {
+    condition     = length(var.platform_nodes.instance_types) > 0
+    error_message = "platform_nodes.instance_types must name at least one type, such as t3.large: with none EKS takes t3.medium."
+  }
+
+  validation {
     condition     = var.platform_nodes.min >= 1 && var.platform_nodes.max >= var.platform_nodes.min
     error_message = "platform_nodes needs min of 1 or more, and max no smaller than min: Prefect and MLflow run there all the time."
   }
@@ -66,6 +71,11 @@ variable "training_nodes" {
     disk_gib       = number
     capacity       = string
   })
+
+  validation {
+    condition     = length(var.training_nodes.instance_types) > 0
+    error_message = "training_nodes.instance_types must name at least one type, such as m7i.xlarge: with none EKS takes t3.medium."
+  }
 
   validation {
     condition     = var.training_nodes.max >= 1
