@@ -36,7 +36,7 @@ RESULTS_BLOCK = "trainyard-results"
 SMOKE_DEADLINE = 600
 """Seconds after which the Job of the smoke test is ended: its flow's timeout, and six minutes to start."""
 OPERATORS = "operators"
-OPERATORS_WAIT = "Promotions, rollbacks and reconciles started by hand: they wait for no other run."
+OPERATORS_WAIT = "Smoke runs, and promotions, rollbacks and reconciles started by hand: they wait for no other run."
 
 
 class Part(BaseModel):
@@ -234,6 +234,7 @@ def apply_smoke_deployment(client: SyncPrefectClient, pool_name: str, smoke: Smo
         description="Try what a flow run needs of the platform. `helm test` runs it.",
         tags=["platform"],
         work_pool_name=pool_name,
+        work_queue_name=OPERATORS,
         job_variables={"image": smoke.image, "memory": "512Mi", "scratch": "256Mi", "deadline_seconds": SMOKE_DEADLINE},
         entrypoint="smoke.py:smoke",
         pull_steps=[
