@@ -23,6 +23,7 @@ from flows.ml import landing, ledger
 from flows.ml.errors import TrainyardError
 from flows.resources import Resources, attach
 from ops import follow, rollback
+from ops.command import sentence
 from ops.demo import DATASET, MODEL, MONTHS
 from ops.environment import here
 
@@ -103,7 +104,7 @@ def main() -> int:
             scene = Scene(client, console, attach(), publish(given.published), given.logs)
             rows = list(steps(scene))
     except (follow.NoEnd, TrainyardError, PrefectException, httpx.HTTPError) as error:
-        console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
+        console.print(f"trainyard: {sentence(error)}", style="bold red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -18,11 +18,12 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import Artifact, FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
-from prefect.exceptions import PrefectException
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from flows.ml.errors import TrainyardError
 from ops.chromium import Page, browser
+from ops.command import sentence
 from ops.environment import here
 from ops.kind import access, cluster
 
@@ -56,7 +57,7 @@ def main() -> int:
     try:
         take_scenario() if here().name else take_cluster()
     except (TrainyardError, PrefectException, httpx.HTTPError) as error:
-        sys.stderr.write(f"trainyard: {error}\n")
+        sys.stderr.write(f"trainyard: {sentence(error)}\n")
         return 1
     return 0
 
@@ -115,7 +116,7 @@ def log_in(page: Page, address: str, auth: str) -> None:
 def shots(client: SyncPrefectClient, bucket: str) -> tuple[Shot, ...]:
     """The pictures of the docs. Raises ``ScreenshotError`` where there is nothing to be seen on one of them."""
     names = ("retrain/trip-duration", "monthly/trip-duration", "ingest/green-trips", "promote/trip-duration")
-    retrain, monthly, ingest, promote = (client.read_deployment_by_name(name) for name in names)
+    retrain, monthly, ingest, promote = (deployed(client, name, "kind-demo") for name in names)
     promoted = latest(client, monthly, "Promoted")
     if promoted is None:
         raise ScreenshotError("no month was run on this cluster: make kind-demo, then this again.")
@@ -138,7 +139,7 @@ def shots(client: SyncPrefectClient, bucket: str) -> tuple[Shot, ...]:
 
 def scenario_shots(client: SyncPrefectClient) -> tuple[Shot, ...]:
     """The pictures of a bad month. Raises ``ScreenshotError`` where the scenario did not run."""
-    monthly = client.read_deployment_by_name("monthly/trip-duration-local")
+    monthly = deployed(client, "monthly/trip-duration-local", "scenario")
     kept = latest(client, monthly, "Kept")
     if kept is None:
         raise ScreenshotError("no bad month was run here: make scenario, then this again.")
@@ -149,6 +150,14 @@ def scenario_shots(client: SyncPrefectClient) -> tuple[Shot, ...]:
         Shot("bad-month-alarm", f"/artifacts/artifact/{alarm.id}", ("Alarm", "distance"), 1000),
         Shot("bad-month-rollback", f"/artifacts/artifact/{serving.id}", ("version", "Ada"), 720),
     )
+
+
+def deployed(client: SyncPrefectClient, name: str, verb: str) -> DeploymentResponse:
+    """A deployment that a verb of the Makefile leaves. Raises ``ScreenshotError`` where it was not run."""
+    try:
+        return client.read_deployment_by_name(name)
+    except ObjectNotFound as error:
+        raise ScreenshotError(f"nothing is deployed here as {name}: make {verb}, then this again.") from error
 
 
 def latest(client: SyncPrefectClient, deployment: DeploymentResponse, state: str) -> FlowRun | None:

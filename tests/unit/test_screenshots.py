@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from prefect.exceptions import ObjectNotFound
 
 from ops import chromium, screenshots
 from ops.chromium import BrowserError
@@ -64,3 +65,12 @@ def test_every_picture_is_shown_by_a_page_and_small() -> None:
     assert pictures
     assert set(pictures) <= links
     assert max(pictures.values()) <= LIMIT
+
+
+def test_where_nothing_is_deployed_a_sentence_says_what_to_run_first() -> None:
+    class Nothing:
+        def read_deployment_by_name(self, name: str) -> None:
+            raise ObjectNotFound(Exception(name))
+
+    with pytest.raises(ScreenshotError, match="nothing is deployed here as monthly/trip-duration-local: make scenario"):
+        screenshots.scenario_shots(Nothing())  # type: ignore[arg-type]
