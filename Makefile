@@ -157,6 +157,10 @@ DEPLOY = $(PYTHON) -m ops.deploy $(if $(ENVIRONMENT),submit)
 DEPLOYED = $(foreach name,ENVIRONMENT IMAGE REGISTRY REPOSITORY,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) "$($(name))")) \
   $(if $(TRUST_IMAGE),--trust-image)
 
+.PHONY: deploy-check
+deploy-check: install ## Say whether prefect.yaml is one to deploy, before anything is touched; needs no server
+	@$(PYTHON) -m ops.deploy check
+
 .PHONY: deploy-plan
 deploy-plan: install ## Say what a deploy of HEAD would change; ENVIRONMENT, REGISTRY or IMAGE say where and in what
 	@$(DEPLOY) plan $(DEPLOYED)
@@ -184,11 +188,11 @@ push-images: install ## Build and push the images that REGISTRY lacks; print the
 	@$(PYTHON) -m ops.registry "$(REGISTRY)"
 
 .PHONY: sign-images
-sign-images: install-tests ## Sign what was pushed to REGISTRY from here, with provenance and SBOM; by KEY, or keyless in a workflow
+sign-images: install ## Sign what was pushed to REGISTRY from here, with provenance and SBOM; by KEY, or keyless in a workflow
 	@$(PYTHON) -m ops.signing sign --registry "$(REGISTRY)" $(if $(KEY),--key "$(KEY)" --public-key "$(PUBLIC_KEY)")
 
 .PHONY: verify-image
-verify-image: install-tests ## Check signature, provenance and SBOM of IMAGE, or of this checkout's images in REGISTRY; by KEY or keyless
+verify-image: install ## Check signature, provenance and SBOM of IMAGE, or of this checkout's images in REGISTRY; by KEY or keyless
 	@$(PYTHON) -m ops.signing verify --registry "$(REGISTRY)" --image "$(IMAGE)" --key "$(KEY)"
 
 .PHONY: sbom
@@ -212,8 +216,8 @@ refresh-pull-request: install-tests ## In a workflow: push what refresh changed 
 	@$(PYTHON) -m ops.refresh --pull-request
 
 .PHONY: kubeconfig
-kubeconfig: ## Point kubectl at the EKS cluster CLUSTER in AWS_REGION; needs the AWS CLI
-	@aws eks update-kubeconfig --name "$(CLUSTER)" --region "$(AWS_REGION)"
+kubeconfig: install ## Point kubectl at the EKS cluster CLUSTER in AWS_REGION; needs the AWS CLI
+	@$(PYTHON) -m ops.kubeconfig --cluster "$(CLUSTER)" --region "$(AWS_REGION)"
 
 .PHONY: bench
 bench: install-tests ## Time the model against the course pipeline, score and train against their rows, and what the platform adds

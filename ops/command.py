@@ -25,6 +25,12 @@ def says_errors[**P](main: Callable[P, int]) -> Callable[P, int]:
     return command
 
 
+def sentence(error: BaseException) -> str:
+    """What an error says. Prefect's own for what it does not know says nothing: what the server answered does."""
+    answered = getattr(error, "http_exc", None)
+    return str(error) if answered is None or str(error) not in ("", "None") else f"Prefect: {answered}".splitlines()[0]
+
+
 def count_of(what: str) -> Callable[[str], int]:
     """The type of an argument that counts something: a whole number from 1, or a sentence that names ``what``."""
 

@@ -17,6 +17,7 @@ from flows.ml.errors import TrainyardError
 from flows.ml.registry import Version
 from flows.resources import Resources, attach
 from ops import follow
+from ops.command import sentence
 
 MODEL = "trip-duration"
 DATASET = "green-trips"
@@ -60,7 +61,7 @@ def main() -> int:
             for month in MONTHS:
                 _run(client, console, job, month)
     except (DemoError, follow.NoEnd, TrainyardError, PrefectException, httpx.HTTPError) as error:
-        console.print(f"trainyard: {error}", style="bold red", soft_wrap=True)
+        console.print(f"trainyard: {sentence(error)}", style="bold red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:  # the verb that is interrupted with this says what to do
         return 130

@@ -23,14 +23,13 @@ def main() -> int:
     parser.add_argument("--model", required=True, help="its name, such as trip-duration")
     parser.add_argument("--columns", required=True, help="what is read of the months, with commas between")
     parser.add_argument("--threads", required=True, type=int)
-    parser.add_argument("--memory", required=True, type=int, help="bytes it may use")
     parser.add_argument("--out", required=True, type=Path, help="an empty folder")
     parser.add_argument("months", nargs="+", type=Path, help="the files of the months, in order of time")
     given = parser.parse_args()
     months = [pl.scan_parquet(path).select(given.columns.split(",")) for path in given.months]
     try:
         model = import_module(f"flows.models.{given.model.replace('-', '_')}").MODEL
-        offered = {"on_round": _tell, "folder": given.out.parent, "memory": given.memory}
+        offered = {"on_round": _tell, "folder": given.out.parent}
         trained = call(training.train, pl.concat(months), model, given.threads, offered)
     except TrainyardError as error:
         sys.stderr.write(f"{error}\n")

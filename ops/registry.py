@@ -138,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.registry", description=__doc__)
     parser.add_argument("registry", help="what the references begin with: a host, and a path on it")
     given = parser.parse_args(arguments)
+    if not given.registry.strip():
+        raise RegistryError("REGISTRY is empty. Say where the images go: make push-images REGISTRY=<host>/<path>.")
     stored = push(here().root, images.images(here().root, given.registry), say)
     print("\n".join(f"{one.name}={one.pinned}" for one in stored))
     summary.outputs({one.name: one.pinned for one in stored})

@@ -11,6 +11,7 @@ from prefect.exceptions import PrefectException
 
 from flows.ml.errors import TrainyardError
 from ops import images, summary
+from ops.command import sentence
 from ops.deploy import chart, checkout, checks, deploying, job, records, server, trial
 from ops.environment import here
 
@@ -113,6 +114,11 @@ def _upgrade(given: argparse.Namespace) -> int:
     return 0
 
 
+def _check(_: argparse.Namespace) -> int:
+    say(deploying.check(ROOT))
+    return 0
+
+
 def _image(given: argparse.Namespace) -> str:
     own = {each.name: each.reference for each in images.images(ROOT, given.registry or images.REGISTRY)}
     return given.image or own["flows"]
@@ -138,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
     submit = verbs.add_parser("submit", help="do it in a Job on the cluster that the kubeconfig leads to")
     _add_place(submit)
     _add_verbs(submit.add_subparsers(dest="inner", required=True, metavar="VERB"))
+    verbs.add_parser("check", help="say whether prefect.yaml is one to deploy")
     upgrade = verbs.add_parser("chart-upgrade", help="upgrade the chart where it or its values changed")
     _add_place(upgrade)
     _add_image(upgrade)
@@ -180,12 +187,12 @@ def main() -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    run = {"submit": _submit, "chart-upgrade": _upgrade}.get(given.verb) or VERBS[given.verb][0]
+    run = {"submit": _submit, "check": _check, "chart-upgrade": _upgrade}.get(given.verb) or VERBS[given.verb][0]
     try:
         return run(given)
     except (TrainyardError, PrefectException, httpx.HTTPError) as error:
-        said.append(str(error))
-        sys.stderr.write(f"trainyard: {error}\n")
+        said.append(sentence(error))
+        sys.stderr.write(f"trainyard: {said[-1]}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("trainyard: interrupted. The same command goes on from here.\n")

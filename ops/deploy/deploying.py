@@ -47,6 +47,12 @@ def apply(root: Path, pool: str, variables: Mapping[str, str]) -> None:
         raise NotDeployed(f"`prefect deploy` failed: {last_words(done.stdout + done.stderr, 12)}")
 
 
+def check(root: Path) -> str:
+    """Whether ``prefect.yaml`` is one to deploy, which takes no server; a sentence. Raises ``NotDeployed``."""
+    checks.sound(root)
+    return f"prefect.yaml is sound: {len(file.deployable(root, POOL))} deployments of the pool {POOL}"
+
+
 def plan(root: Path, image: str, repository: str, *, trust_image: bool = False, say: Say = quiet) -> Plan:
     """What a deploy of HEAD would change; ``say`` is told of what stands in its way. Raises ``NotDeployed``."""
     server.require_named()

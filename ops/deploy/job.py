@@ -48,7 +48,7 @@ class Namespace:
     release: str = "trainyard"
 
     def kubectl(self, *argv: str, stdin: str | None = None) -> str:
-        """What kubectl prints. Raises ``ProgramFailed``."""
+        """What kubectl prints. Raises ``ProgramFailed`` and ``NotOnPath``."""
         return run(["kubectl", *argv[:1], f"--namespace={self.name}", *argv[1:]], stdin=stdin)
 
 

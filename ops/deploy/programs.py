@@ -1,4 +1,4 @@
-"""The programs a deploy calls: git, kubectl, helm. What they say of a failure becomes a sentence."""
+"""The programs a deploy calls: git, kubectl, helm, aws. What they say of a failure becomes a sentence."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ REMEDIES = {
     "git": "Install it.",
     "kubectl": "Install it (kubernetes.io/docs/tasks/tools).",
     "helm": "Install Helm 3 or later (helm.sh/docs/intro/install).",
+    "aws": "Install the AWS CLI 2 (docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html).",
 }
 
 
@@ -27,6 +28,10 @@ class ProgramFailed(NotDeployed):
         self.said = said
 
 
+class NotOnPath(NotDeployed):
+    """A program is not on PATH, so that it has answered nothing."""
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -35,10 +40,13 @@ def run(
     stdin: str | None = None,
     timeout: float | None = None,
 ) -> str:
-    """What a program printed. Raises ``ProgramFailed``, also where it takes longer than ``timeout`` or ``PATIENCE``."""
+    """What a program printed. Raises ``NotOnPath``, or ``ProgramFailed``.
+
+    The latter also where it takes longer than ``timeout`` or ``PATIENCE``.
+    """
     name, patience = argv[0], timeout or PATIENCE
     if not shutil.which(name):
-        raise ProgramFailed(f"{name} is not on PATH. {REMEDIES[name]}")
+        raise NotOnPath(f"{name} is not on PATH. {REMEDIES[name]}")
     told = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     try:
         done = subprocess.run(

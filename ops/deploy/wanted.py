@@ -36,6 +36,14 @@ def entries(root: Path, pool: str) -> tuple[Entry, ...]:
     )
 
 
+def deployable(root: Path, pool: str) -> tuple[Entry, ...]:
+    """The entries of a pool, none of which says what a deploy does not apply. Raises ``NotDeployed``."""
+    found, shared = entries(root, pool), prefect_yaml.load(root).data
+    for entry in found:
+        _require_known(entry, shared)
+    return found
+
+
 def deployments(root: Path, pool: str) -> list[str]:
     """The full names (flow/deployment) in ``prefect.yaml`` that run on a pool."""
     return [entry.name for entry in entries(root, pool)]
@@ -50,11 +58,10 @@ def wanted(root: Path, pool: str, variables: Mapping[str, str]) -> tuple[Deploym
     """Every deployment of the pool, ``variables`` filled in. Raises ``NotDeployed``."""
     shared = prefect_yaml.load(root).data
     with _at(root, variables):
-        return tuple(_deployment(entry, shared, variables) for entry in entries(root, pool))
+        return tuple(_deployment(entry, shared, variables) for entry in deployable(root, pool))
 
 
 def _deployment(entry: Entry, shared: Mapping[str, Any], variables: Mapping[str, str]) -> Deployment:
-    _require_known(entry, shared)
     outputs = _build(entry, entry.config.get("build", shared.get("build")) or [])
     pull = apply_values(entry.config.get("pull", shared.get("pull")) or [], outputs, remove_notset=False)
     config = apply_values({**entry.config, "build": None, "pull": None}, outputs)
@@ -74,16 +81,25 @@ def _deployment(entry: Entry, shared: Mapping[str, Any], variables: Mapping[str,
     }
     if queue := pool.get("work_queue_name"):
         settings["work_queue_name"] = queue
-    schedules = tuple(_schedule(entry, each) for each in config.get("schedules") or [])
+    schedules = tuple(_schedule(each) for each in config.get("schedules") or [])
     return Deployment(config["flow_name"], config["name"], settings, schedules, bool(config.get("paused")))
 
 
 def _require_known(entry: Entry, shared: Mapping[str, Any]) -> None:
-    if given := [key for key in UNKNOWN if entry.config.get(key) or shared.get(key)]:
-        raise NotDeployed(f"{entry.finding('')}a deploy does not apply `{given[0]}`. Take it out of prefect.yaml.")
+    if unknown := [key for key in UNKNOWN if entry.config.get(key) or shared.get(key)]:
+        raise NotDeployed(f"{entry.finding('')}a deploy does not apply `{unknown[0]}`. Take it out of prefect.yaml.")
     held = [each.full_match for each in find_placeholders(entry.config) if each.type in FROM_SERVER]
     if held:  # its value would be read by whoever sees the deployment, and would stand in the record
         raise NotDeployed(f"{entry.finding('')}a deploy fills in no block or variable: read {held[0]} in the flow.")
+    for given in entry.config.get("schedules") or []:
+        if not given.get("slug"):
+            raise NotDeployed(
+                f"{entry.finding('')}a schedule has no slug, by which the next deploy knows it. Give it one."
+            )
+        if "DTSTART" not in given.get("rrule", "DTSTART"):  # Prefect would count from the moment of each deploy
+            raise NotDeployed(
+                f"{entry.finding('')}the rrule has no DTSTART from which it counts. Give it one, or a cron."
+            )
 
 
 def _build(entry: Entry, steps: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
@@ -118,11 +134,7 @@ def _limit(given: int | dict[str, Any] | None) -> dict[str, Any]:
     return {"concurrency_limit": given, "concurrency_options": None}
 
 
-def _schedule(entry: Entry, given: Mapping[str, Any]) -> Schedule:
-    if not given.get("slug"):
-        raise NotDeployed(f"{entry.finding('')}a schedule has no slug, by which the next deploy knows it. Give it one.")
-    if "DTSTART" not in given.get("rrule", "DTSTART"):  # Prefect would count from the moment of each deploy
-        raise NotDeployed(f"{entry.finding('')}the rrule has no DTSTART from which it counts. Give it one, or a cron.")
+def _schedule(given: Mapping[str, Any]) -> Schedule:
     made = _schedule_config_to_deployment_schedule(dict(given))
     when = made["schedule"].model_dump(mode="json")
     if "interval" in when and not given.get("anchor_date"):

@@ -29,10 +29,31 @@ WRITES = {
 What runs there comes from no cache, which a branch could have filled.
 """
 
-_USES = re.compile(r"^\s*(?:- )?uses:\s*(?P<action>[^\s#]+)\s*(?P<comment>#.*)?$")
-_PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
-_VERSION = re.compile(r"# v?\d+\.\d+\.\d+")
-_VERB = re.compile(r"make (?P<verb>[a-z][a-z-]*)(?: [A-Z]+=[\w./-]+)*")
+ACTIONS = {
+    "actions/cache": "55cc8345863c7cc4c66a329aec7e433d2d1c52a9 # v6.1.0",
+    "actions/checkout": "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1",
+    "actions/upload-artifact": "043fb46d1a93c77aae656e7c1c64a875d1fc6a0a # v7.0.1",
+    "astral-sh/setup-uv": "20cfd1bf945f4377ade1205e4dbc17946fc9a30d # v10.0.1",
+    "aws-actions/configure-aws-credentials": "e6de054238d6b7531b4efff3b6587d9aade6a06c # v6.2.3",
+    "azure/setup-helm": "9bc31f4ebc9c6b171d7bfbaa5d006ae7abdb4310 # v5.0.1",
+    "docker/login-action": "dbcb813823bdd20940b903addbd779551569679f # v4.6.0",
+    "hashicorp/setup-terraform": "dfe3c3f87815947d99a8997f908cb6525fc44e9e # v4.0.1",
+    "helm/kind-action": "ef37e7f390d99f746eb8b610417061a60e82a6cc # v1.14.0",
+    "sigstore/cosign-installer": "6f9f17788090df1f26f669e9d70d6ae9567deba6 # v4.1.2",
+}
+"""The actions a workflow may use: each by its one commit, and the version that the comment beside it says."""
+KEYS = {
+    "the workflow": frozenset({"name", "on", True, "permissions", "concurrency", "env", "jobs"}),
+    "a job": frozenset(
+        {"name", "if", "needs", "permissions", "environment", "concurrency", "env", "uses", "with"}
+        | {"runs-on", "timeout-minutes", "steps"}
+    ),
+    "a step": frozenset({"uses", "with", "run", "env", "if", "name", "id"}),
+}
+"""What each may say. So none goes on after an error, and none brings a shell of its own."""
+
+_USES = re.compile(r"^\s*(?:- )?uses:\s*(?P<action>[^\s@#]+)(?:@(?P<pinned>.*)|\s+#.*)?$")
+_VERB = re.compile(r"make (?P<verb>[a-z][a-z-]*)")
 _SECRET = re.compile(r"\bsecrets(?:\.(\w+)|\b)")
 
 
@@ -68,7 +89,13 @@ def check(root: Path) -> list[Finding]:
         text = path.read_text("utf-8")
         workflow = Workflow(path.relative_to(root).as_posix(), text, yaml.safe_load(text))
         faults = [*_rights(workflow), *_actions(workflow), *_commands(workflow, repository.verbs(root))]
-        faults += [*_caches(workflow), *_secrets(workflow), *_triggers(workflow), *_conditions(workflow)]
+        faults += [
+            *_caches(workflow),
+            *_secrets(workflow),
+            *_triggers(workflow),
+            *_conditions(workflow),
+            *_keys(workflow),
+        ]
         found += [Finding(workflow.file, line, message) for line, message in faults]
     return found
 
@@ -97,15 +124,28 @@ def _caches(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
 
 
 def _actions(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
-    """Actions and workflows that are called: by commit with the version beside it, or of this repository."""
-    for number, line in enumerate(workflow.text.splitlines(), start=1):
-        match = _USES.match(line)
-        if not match or match["action"].startswith("./.github/"):
+    """Actions that are known, by their commit with the version beside it; workflows of this repository."""
+    lines = enumerate(workflow.text.splitlines(), start=1)
+    named = [(number, match) for number, line in lines if (match := _USES.match(line))]
+    for number, match in named:
+        if match["action"].startswith(f"./{FOLDER}/"):
             continue
-        if not _PINNED.fullmatch(match["action"]):
-            yield number, f"{match['action']} is not pinned by its commit (40 hex digits)"
-        elif not _VERSION.fullmatch((match["comment"] or "").strip()):
-            yield number, f"{match['action']} has no comment that says its version: `# v1.2.3`"
+        if match["action"] not in ACTIONS:
+            yield number, f"{match['action']} is none of the known actions: {', '.join(ACTIONS)}"
+        elif match["pinned"] != (known := ACTIONS[match["action"]]):
+            yield number, f"{match['action']} is not pinned by its commit and version: `@{known}`"
+    if len(named) != sum("uses" in part for part in [*workflow.jobs.values(), *workflow.steps]):
+        yield None, "says `uses` other than on a line of its own, as `uses: <action>@<commit> # <version>`"
+
+
+def _keys(workflow: Workflow) -> Iterator[tuple[int | None, str]]:
+    for what, parts in (
+        ("the workflow", [workflow.data]),
+        ("a job", workflow.jobs.values()),
+        ("a step", workflow.steps),
+    ):
+        for key in sorted({str(key) for part in parts for key in part.keys() - KEYS[what]}):
+            yield None, f"{what} says `{key}`, which none may"
 
 
 def _commands(workflow: Workflow, verbs: frozenset[str]) -> Iterator[tuple[int | None, str]]:

@@ -23,6 +23,7 @@ from ops.kind.cluster import Cluster
 from ops.kind.deploy import deploy
 from ops.kind.up import up
 from tests.cluster import faults, lanes, scenarios, sharing
+from tests.cluster.delivery import Delivery, delivered
 from tests.cluster.faults import Again, How
 from tests.cluster.platform import TRAP, Platform, keep_evidence, steps
 from tests.integration.servers import at
@@ -154,6 +155,13 @@ def _make(place: Cluster, clone: Path, say: Callable[[str], None]) -> None:
     # What these reserve and do not use is room for installations beside the platform, on a node of two cores.
     place.kubectl("set", "resources", "deployments", "--all", "--requests=cpu=10m", namespace="kube-system")
     deploy(place, clone)
+
+
+@pytest.fixture(scope="module")
+def delivery(cluster: Platform) -> Iterator[Delivery]:
+    """What is delivered to the platform by a module, which leaves it as it was."""
+    with delivered(cluster) as found:
+        yield found
 
 
 @pytest.fixture

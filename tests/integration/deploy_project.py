@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,17 @@ class Project:
         found = self.client.read_deployments()
         flows = {each.id: each.name for each in self.client.read_flows()}
         return {f"{flows[each.flow_id]}/{each.name}" for each in found if each.work_pool_name == POOL}
+
+    def events(self, count: int) -> list[dict[str, Any]]:
+        """The events of the project's deploys, once there are so many."""
+        wanted = {"resource": {"id": [f"trainyard.project.{self.name}"]}}
+        deadline = time.monotonic() + 15
+        while True:
+            answer = self.client.request("POST", "/events/filter", json={"filter": wanted})
+            found: list[dict[str, Any]] = answer.json()["events"]
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -168,7 +168,7 @@ def test_pool_limits_variables_block_automations_and_deployment_are_applied(clie
     assert found["queues"] == {"default": 3, "operators": None}
     assert pool["base_job_template"] == TEMPLATE
     assert (block, data["bucket_name"], data["bucket_folder"]) == ("trainyard-results", "lake", "trainyard/results")
-    assert deployment["job_variables"]["image"] == "trainyard/flows:1"
+    assert (deployment["work_queue_name"], deployment["job_variables"]["image"]) == ("operators", "trainyard/flows:1")
     assert (found["limits"], found["variables"]) == ({"tlc": 2}, {"note": "hello"})
     assert {each["name"]: each["trigger"]["within"].total_seconds() for each in found["automations"]} == {
         SILENT: 120,

@@ -204,25 +204,13 @@ def test_a_deploy_leaves_a_record_and_an_event(own: Project) -> None:
     assert (record.by, record.commit, record.image, record.environment) == ("ann", commit, IMAGE, "staging")
     assert record.changes == (f"+ greet/it: new, commit {commit[:12]} in {IMAGE}",)
     assert records.is_done(own.lake, record)
-    (event,) = events(own, 1)
+    (event,) = own.events(1)
     payload = event["payload"]
     assert (event["event"], payload["number"], payload["by"]) == ("trainyard.deploy.deployed", 1, "ann")
     assert (payload["commit"], payload["image"], payload["at"]) == (commit, IMAGE, record.at)
     deployment = own.there("greet/it")
     assert deployment
     assert [each["prefect.resource.id"] for each in event["related"]] == [f"prefect.deployment.{deployment.id}"]
-
-
-def events(own: Project, count: int) -> list[dict[str, Any]]:
-    """The events of the project's deploys, once there are so many."""
-    wanted = {"resource": {"id": [f"trainyard.project.{own.name}"]}}
-    deadline = time.monotonic() + 15
-    while True:
-        answer = own.client.request("POST", "/events/filter", json={"filter": wanted})
-        found: list[dict[str, Any]] = answer.json()["events"]
-        if len(found) >= count or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
 
 
 def test_a_rollback_returns_to_the_deploy_before_as_it_was(own: Project) -> None:
@@ -243,7 +231,7 @@ def test_a_rollback_returns_to_the_deploy_before_as_it_was(own: Project) -> None
     newest = records.head(own.lake)
     assert newest
     assert (newest.number, newest.returned_to, newest.by) == (3, 1, "bob")
-    assert [each["event"] for each in events(own, 3)].count("trainyard.deploy.rolled-back") == 1
+    assert [each["event"] for each in own.events(3)].count("trainyard.deploy.rolled-back") == 1
 
 
 def test_a_rollback_that_is_done_again_does_not_bring_back_what_it_undid(own: Project) -> None:

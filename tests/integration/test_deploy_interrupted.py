@@ -95,6 +95,17 @@ def test_a_deploy_that_is_killed_is_completed_by_the_next_one(
     assert any("come/it: new" in line for line in newest.changes)
 
 
+def test_a_deploy_that_is_killed_once_it_is_announced_makes_no_second_event(own: Project) -> None:
+    own.push(entry("greet"))
+    killed(own, "records", "end")
+
+    own.deploy()
+    own.deploy(entry("greet", tags=["b"]))  # events are kept in their order: a second one is there before this one's
+
+    found = [(each["event"], each["payload"]["number"]) for each in own.events(2)]
+    assert sorted(found) == [("trainyard.deploy.deployed", 1), ("trainyard.deploy.deployed", 2)]
+
+
 @pytest.mark.parametrize(
     ("place", "name"), [("server", "apply"), ("server", "_change"), ("deploying", "announce"), ("records", "end")]
 )

@@ -8,7 +8,7 @@ import pytest
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from ops import images, registry
-from ops.deploy import NotDeployed, records
+from ops.deploy import NotDeployed, deploying, records
 from ops.s3_servers import free_ports
 from tests.integration.deploy_project import NIGHTLY, POOL, Project, entry, project, server
 from tests.integration.servers import at
@@ -27,17 +27,23 @@ def nothing_happened(own: Project, objects: set[str]) -> bool:
     return own.names() == {"greet/it"} and set(own.lake.keys()) == objects
 
 
+UNSOUND = [
+    ([entry("greet", schedules=[{**NIGHTLY, "cron": "at night"}])], "schedules: cron: .*Invalid cron.*Mend it"),
+    ([entry("greet", schedulez=[])], "unknown key `schedulez`"),
+    ([entry("greet", parameters={"time": 1})], "the flow has no `time`; did you mean `times`"),
+    ([entry("greet", entrypoint="flows/nowhere.py:greet")], "there is no such file"),
+    ([entry("greet", schedules=[{"cron": "0 3 * * *"}])], "a schedule has no slug.*Give it one"),
+    ([entry("greet", schedules=[{"rrule": "FREQ=DAILY", "slug": "a"}])], "the rrule has no DTSTART"),
+    ([entry("greet", triggers=[{"enabled": True}])], "a deploy does not apply `triggers`"),
+    ([entry("greet", parameters={"model": "{{ prefect.variables.m }}"})], "fills in no block or variable"),
+]
+"""What a file may say that no server is needed to refuse, and why it is refused."""
+
+
 @pytest.mark.parametrize(
     ("entries", "sentence"),
     [
-        ([entry("greet", schedules=[{**NIGHTLY, "cron": "at night"}])], "schedules: cron: .*Invalid cron.*Mend it"),
-        ([entry("greet", schedulez=[])], "unknown key `schedulez`"),
-        ([entry("greet", parameters={"time": 1})], "the flow has no `time`; did you mean `times`"),
-        ([entry("greet", entrypoint="flows/nowhere.py:greet")], "there is no such file"),
-        ([entry("greet", schedules=[{"cron": "0 3 * * *"}])], "a schedule has no slug.*Give it one"),
-        ([entry("greet", schedules=[{"rrule": "FREQ=DAILY", "slug": "a"}])], "the rrule has no DTSTART"),
-        ([entry("greet", triggers=[{"enabled": True}])], "a deploy does not apply `triggers`"),
-        ([entry("greet", parameters={"model": "{{ prefect.variables.m }}"})], "fills in no block or variable"),
+        *UNSOUND,
         ([entry("greet", job_variables={"gpu": "1"})], "the job variable `gpu`, which the installed chart does not"),
     ],
 )
@@ -48,6 +54,22 @@ def test_a_file_that_cannot_be_applied_is_refused(own: Project, entries: list[di
         own.deploy(*entries)
 
     assert nothing_happened(own, objects)
+
+
+@pytest.mark.parametrize(("entries", "sentence"), UNSOUND)
+def test_an_unsound_file_is_refused_before_any_server_is_asked(
+    own: Project, entries: list[dict[str, Any]], sentence: str
+) -> None:
+    own.write(*entries)
+
+    with at({**own.env, "PREFECT_API_URL": "http://127.0.0.1:1/api"}), pytest.raises(NotDeployed, match=sentence):
+        deploying.check(own.root)
+
+
+def test_a_sound_file_is_said_to_be_one(own: Project) -> None:
+    own.write(entry("greet"), entry("come"))
+
+    assert deploying.check(own.root) == f"prefect.yaml is sound: 2 deployments of the pool {POOL}"
 
 
 def test_a_flow_that_does_not_import_is_refused(own: Project) -> None:

@@ -1,4 +1,4 @@
-"""What `make chart-upgrade` makes of an upgrade that was killed; programs stand in for Helm and kubectl."""
+"""What `make chart-upgrade` makes of what it finds; programs stand in for Helm and kubectl."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -93,6 +93,15 @@ def test_a_release_that_is_as_wanted_is_not_upgraded(release: Release) -> None:
 
     assert upgrade() == "Nothing to change: release trainyard has this chart and these values"
     assert "kubectl" not in release.told
+
+
+def test_a_helm_that_is_missing_is_told_and_no_release_is_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(NotDeployed, match=r"^helm is not on PATH\. Install Helm 3 or later"):
+        upgrade()
 
 
 def test_a_release_of_another_environment_is_left_alone(release: Release) -> None:

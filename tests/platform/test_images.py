@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Mapping
 from datetime import date
@@ -20,6 +21,7 @@ from ops.images import BASE, DOCKERFILE, LOCKS, ImageError
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("flows", "server", "mlflow")
+LOCKED = sorted({*LOCKS.values(), "ops/requirements.txt", "tests/requirements.txt"})
 SCRIPT = """#!/bin/sh
 case "$1 $2" in
   "version "*) exit ${ENGINE:-0} ;;
@@ -177,7 +179,7 @@ def test_only_a_lock_enters_and_only_with_its_hashes_and_as_wheels() -> None:
     assert all(option in installs[0] for option in ("--require-hashes", "--no-deps", "--only-binary :all:"))
 
 
-@pytest.mark.parametrize("lock", sorted({*LOCKS.values(), "ops/requirements.txt", "tests/requirements.txt"}))
+@pytest.mark.parametrize("lock", LOCKED)
 def test_a_lock_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     packages = re.split(r"\n(?=\S)", text.strip())
@@ -189,11 +191,26 @@ def test_a_lock_has_hashes_and_no_address(lock: str) -> None:
 
 def test_a_package_has_one_version_in_all_locks() -> None:
     versions: dict[str, set[str]] = {}
-    for lock in [*LOCKS.values(), "ops/requirements.txt", "tests/requirements.txt"]:
+    for lock in LOCKED:
         for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.MULTILINE):
             versions.setdefault(name, set()).add(version)
 
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_the_locks_are_what_the_lists_of_packages_make_of_them(tmp_path: Path) -> None:
+    """Compiled from those there are they keep their versions, as after a package was put on a list or taken off."""
+    for path in (*ROOT.glob("*/requirements.*"), *ROOT.glob("docker/*/requirements.*"), ROOT / "ops" / "lock"):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    done = subprocess.run([tmp_path / "ops" / "lock"], env=env, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    for lock in LOCKED:
+        assert (tmp_path / lock).read_text() == (ROOT / lock).read_text(), lock
 
 
 def test_what_the_engine_has_is_not_built_again(checkout: Path, docker: Docker) -> None:

@@ -1,6 +1,5 @@
-"""The workflows before actionlint and zizmor; their verbs, with programs that stand in for what is not here."""
+"""The workflows before actionlint and zizmor; their order and their verbs."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -12,7 +11,6 @@ import yaml
 from ops import refresh
 from ops.lint import tools, workflows
 from tests import suites
-from tests.unit import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -85,10 +83,11 @@ def test_every_suite_is_a_job_of_its_own_verb() -> None:
     assert run == own | {"lint": ["lint"], "evaluate": ["evaluate"], "packages": ["sbom", "sbom-diff"]}
 
 
-def test_an_image_is_verified_before_anything_of_it_is_deployed() -> None:
+def test_prefect_yaml_is_checked_before_anything_and_an_image_before_anything_of_it_is_deployed() -> None:
     order = verbs(loaded("environment.yaml")["jobs"]["deploy"])
 
     assert order == [
+        "deploy-check",
         "push-images",
         "sign-images",
         "verify-image",
@@ -158,12 +157,3 @@ def test_a_deploy_is_logged_in_to_the_registry_it_asks_and_a_rollback_asks_none(
 
     assert deploy.index("docker/login-action") < deploy.index("make push-images")
     assert "docker/login-action" not in rollback
-
-
-def test_kubectl_is_pointed_at_the_cluster_by_the_aws_cli(tmp_path: Path) -> None:
-    stand_ins.put(tmp_path, "aws", 'echo "$@"')
-    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "CLUSTER": "one", "AWS_REGION": "eu-west-1"}
-
-    done = subprocess.run(["make", "-s", "kubeconfig"], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "eks update-kubeconfig --name one --region eu-west-1"

@@ -3,9 +3,10 @@
 import argparse
 
 import pytest
+from prefect.exceptions import ObjectNotFound
 
 from flows.ml.errors import TrainyardError
-from ops.command import count_of, last_line, says_errors
+from ops.command import count_of, last_line, says_errors, sentence
 
 
 def test_a_named_error_is_a_sentence_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,3 +49,19 @@ def test_what_is_no_count_is_refused_in_a_sentence(text: str) -> None:
 
 def test_a_count_is_a_number() -> None:
     assert [count_of("threads")(text) for text in ("1", "12")] == [1, 12]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TrainyardError("it is not there."), "it is not there."),
+        (
+            ObjectNotFound(Exception("404 Not Found for url 'http://p/api'\nFor more, look there")),
+            "Prefect: 404 Not Found",
+        ),
+        (ObjectNotFound(Exception("404"), help_message="no such deployment"), "no such deployment"),
+    ],
+)
+def test_an_error_of_prefect_without_a_word_says_what_was_answered(error: Exception, said: str) -> None:
+    assert sentence(error).startswith(said)
+    assert "\n" not in sentence(error)

@@ -43,11 +43,6 @@ WITHIN = {
     "python -m ops.images --tags": ("tests/cluster/test_first_hour.py", "-m ops.images --registry trainyard --tags"),
 }
 """Of each command within the text, the test that runs it or what is behind it, and the words by which it does."""
-OF_OTHERS = {
-    "brew install libomp",
-    "uv python install 3.13",
-}
-"""Commands of other programs, none of whose code is ours, that change the machine."""
 
 
 def test_every_runbook_is_in_the_index_of_symptoms() -> None:
@@ -63,9 +58,9 @@ def test_every_block_of_commands_is_run_by_a_test_that_names_its_page() -> None:
     assert [page for page, test in RUN_BY.items() if page.removesuffix(".md") not in (ROOT / test).read_text()] == []
 
 
-def test_every_command_within_the_text_is_run_by_a_test_or_is_one_of_others() -> None:
+def test_every_command_within_the_text_is_run_by_a_test() -> None:
     spans = {span.text for path in RUNBOOKS.glob("*.md") for span in markdown.read(path.read_text()).spans}
     commands = {text for text in spans if text.partition(" ")[0] in PROGRAMS and " " in text}
 
-    assert commands == set(WITHIN) | OF_OTHERS
+    assert commands == set(WITHIN)
     assert [words for test, words in WITHIN.values() if words not in (ROOT / test).read_text()] == []

@@ -143,6 +143,14 @@ def test_a_registry_that_refuses_or_is_not_there_is_told_apart(tmp_path: Path, s
         registry.digest(str(docker), "host/flows:abc")
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_images_are_pushed_to_no_registry_without_a_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert registry.main([name]) == 1
+    assert capsys.readouterr().err == (
+        "trainyard: REGISTRY is empty. Say where the images go: make push-images REGISTRY=<host>/<path>.\n"
+    )
+
+
 def test_neither_registry_nor_image_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert signing.main(["verify"]) == 1
     assert "neither REGISTRY nor IMAGE is given" in capsys.readouterr().err
