@@ -14,9 +14,10 @@ EVENTS = 12
 
 
 def of(cluster: Cluster) -> str:
-    """The pods that are not ready with their reasons, the last warnings, the last words of the bootstrap Job."""
+    """The pods that are not ready with their reasons and last words, the last warnings, the end of the bootstrap's log."""
     parts: dict[str, Callable[[], list[str]]] = {
         "Pods that are not ready:": lambda: unready(_items(cluster, "pods")),
+        "What those of them say that run:": lambda: _said(cluster),
         "Last warnings:": lambda: warnings(_items(cluster, "events", "--field-selector=type=Warning")),
         "The bootstrap Job's last words:": lambda: _bootstrap(cluster),
     }
@@ -32,6 +33,16 @@ def unready(pods: list[dict[str, Any]]) -> list[str]:
     return [line for pod in pods for line in _pod(pod)]
 
 
+def running(pods: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The pod and the container of each that runs and is not ready: it waits for something, or hangs."""
+    return [
+        (pod["metadata"]["name"], container["name"])
+        for pod in pods
+        for container in _containers(pod)
+        if not container.get("ready") and "running" in container.get("state", {})
+    ]
+
+
 def warnings(events: list[dict[str, Any]]) -> list[str]:
     """The newest warnings, each once: what they are about, the reason, the message, how often."""
     events = sorted(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
@@ -41,6 +52,14 @@ def warnings(events: list[dict[str, Any]]) -> list[str]:
         text = f"{about['kind']} {about['name']}: {event['reason']}: {event.get('message', '').strip()}"
         lines[text] = lines.pop(text, 0) + (event.get("count") or 1)
     return [f"{text} ({count} times)" if count > 1 else text for text, count in lines.items()][-EVENTS:]
+
+
+def _said(cluster: Cluster) -> list[str]:
+    """The last line of each container that runs and is not ready."""
+    return [
+        f"{pod}, container {container}: {last_words(cluster.kubectl('logs', pod, f'--container={container}'), 1)}"
+        for pod, container in running(_items(cluster, "pods"))
+    ]
 
 
 def _bootstrap(cluster: Cluster) -> list[str]:
@@ -57,9 +76,14 @@ def _pod(pod: dict[str, Any]) -> Iterator[str]:
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             yield f"{name}: {condition.get('reason')}: {condition.get('message')}"
-    for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+    for container in _containers(pod):
         if not container.get("ready"):
             yield f"{name}, container {container['name']}: {_reason(container)}"
+
+
+def _containers(pod: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        yield from pod["status"].get(kind, [])
 
 
 def _reason(container: dict[str, Any]) -> str:
@@ -68,6 +92,8 @@ def _reason(container: dict[str, Any]) -> str:
     for when, states in (("", container.get("state", {})), ("before: ", container.get("lastState", {}))):
         for state, facts in states.items():
             said = [facts.get("reason", state), facts.get("message", "").strip()]
+            if state == "running":
+                said.append(f"since {facts.get('startedAt')}")
             if "exitCode" in facts:
                 said.append(f"exit status {facts['exitCode']}")
             words.append(when + ", ".join(word for word in said if word))

@@ -322,6 +322,14 @@ def test_a_pod_that_fits_no_node_is_told() -> None:
     assert diagnosis.unready([pod("p", conditions=(condition,))]) == ["p: Unschedulable: Insufficient memory"]
 
 
+def test_a_container_that_runs_and_is_not_ready_is_told_with_since_when_and_asked_what_it_says() -> None:
+    state = {"running": {"startedAt": "2026-11-28T01:02:03Z"}}
+    pods = [pod("p", container("pool", state=state), phase="Pending"), pod("q", container("c", ready=True))]
+
+    assert diagnosis.unready(pods) == ["p, container pool: running, since 2026-11-28T01:02:03Z"]
+    assert diagnosis.running(pods) == [("p", "pool")]
+
+
 def test_pods_that_are_ready_or_ended_well_are_not_told() -> None:
     ready = pod("a", container("c", ready=True), phase="Running")
     ended = pod("b", container("c", state={"terminated": {"exitCode": 0}}), phase="Succeeded")
