@@ -14,7 +14,7 @@ EVENTS = 12
 
 
 def of(cluster: Cluster) -> str:
-    """The pods that are not ready with their reasons and last words, the last warnings, the end of the bootstrap's log."""
+    """The pods that are not ready with their reasons and last words, the last warnings, the bootstrap's last words."""
     parts: dict[str, Callable[[], list[str]]] = {
         "Pods that are not ready:": lambda: unready(_items(cluster, "pods")),
         "What those of them say that run:": lambda: _said(cluster),
