@@ -136,15 +136,25 @@ def refused(apply: Callable[..., None], **changed: Any) -> str:
 
 
 @contextmanager
-def server(*answers: tuple[int, str]) -> Iterator[str]:
-    """A server of faults: it gives these answers one after the other, the last of them for ever; its address."""
-    left = list(answers)
+def server(*answers: tuple[int, str], met: list[Any] | None = None) -> Iterator[str]:
+    """A server of faults: it gives these answers one after the other, the last of them for ever; its address.
+
+    ``met`` is told of each connection.
+    """
+    left, met = list(answers), [] if met is None else met
 
     class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            met.append(self.client_address)
+
         def do_GET(self) -> None:
             status, text = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if text.startswith("<") else "application/json")
+            self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())
 
@@ -400,6 +410,17 @@ def test_a_prefect_that_is_too_old_broken_or_none_is_a_sentence(
         said = refused(apply)
 
     assert sentence in said
+
+
+def test_what_answered_in_the_place_of_prefect_is_not_asked_again(client, apply, cluster, capsys) -> None:
+    met: list[Any] = []
+    with (
+        server((404, "{}"), met=met) as url,
+        at({**cluster, "PREFECT_API_URL": f"{url}/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}),
+    ):
+        refused(apply, patience=3.0)
+
+    assert len(met) == capsys.readouterr().out.count("waiting: ") + 1 >= 2
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ class Prefect:
     def __init__(self, *stages: Stage | None) -> None:
         self.left = [stage for stage in stages for _ in range(2)]
         self.asked: list[tuple[str, str]] = []
+        self.connections: set[Any] = set()
         (self.port,) = free_ports(1)
         self.server: HTTPServer | None = None
 
@@ -59,10 +60,14 @@ class Prefect:
         prefect = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 prefect.asked.append((self.path, self.headers["Authorization"]))
+                prefect.connections.add(self.client_address)
                 status, text = prefect.stage or (500, "")
                 self.send_response(status)
+                self.send_header("Content-Length", str(len(text.encode())))
                 self.end_headers()
                 self.wfile.write(text.encode())
 
@@ -148,6 +153,14 @@ def test_it_says_why_it_waits_each_time_that_changes_and_ends_once_the_pool_is_t
     ]
     login = base64.b64encode("admin:with:colön".encode()).decode()
     assert set(prefect.asked) == {("/api/work_pools/kubernetes", f"Basic {login}")}
+
+
+def test_what_answered_in_the_place_of_prefect_is_not_asked_again(waiting: Run) -> None:
+    prefect = Prefect((404, "{}"), (401, "{}"), (200, pool()))
+
+    waiting(prefect)
+
+    assert len(prefect.connections) == len(prefect.asked) == 5
 
 
 @pytest.mark.parametrize(

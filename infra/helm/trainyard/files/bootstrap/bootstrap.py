@@ -31,6 +31,7 @@ from prefect.client.schemas.actions import (
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
 from prefect_aws import S3Bucket
 from pydantic import BaseModel, ConfigDict
+from work_pool import A_LOOK_EACH
 
 RESULTS_BLOCK = "trainyard-results"
 SMOKE_DEADLINE = 600
@@ -119,7 +120,7 @@ def unapplied(error: httpx.HTTPError | PrefectException) -> str:
 def apply(wanted: Configuration) -> None:
     """Apply everything. Raises ``BootstrapError`` at the first thing that cannot be."""
     deadline = time.monotonic() + wanted.patience
-    with get_client(sync_client=True) as client:
+    with get_client(httpx_settings={"limits": A_LOOK_EACH}, sync_client=True) as client:
         eventually(lambda: checks.prefect_answers(client), deadline)
         eventually(lambda: checks.lake_answers(wanted.lake.bucket, create=wanted.lake.create), deadline)
         apply_pool(client, wanted.pool)

@@ -20,6 +20,9 @@ import yaml
 
 POLL = 1.0
 """Seconds between two looks."""
+A_LOOK_EACH = httpx.Limits(max_keepalive_connections=0)
+"""No connection outlives a look: one made before the node knew the Service leads to whatever answers outside of the
+cluster, for as long as it is kept."""
 LOG = "kubectl logs --selector app.kubernetes.io/component=bootstrap --tail=20"
 
 
@@ -28,7 +31,8 @@ def main() -> int:
     wanted = yaml.safe_load(Path(sys.argv[1]).read_text("utf-8"))["pool"]
     login = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
     said = ""
-    with httpx.Client(headers={"Authorization": f"Basic {login}"}, timeout=10, follow_redirects=True) as client:
+    headers = {"Authorization": f"Basic {login}"}
+    with httpx.Client(headers=headers, limits=A_LOOK_EACH, timeout=10, follow_redirects=True) as client:
         while reason := lacking(client, wanted, sys.argv[2]):
             if reason != said:
                 print(f"waiting: {reason}", flush=True)
