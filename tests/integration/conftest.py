@@ -26,6 +26,15 @@ SECRET_KEY = "not-a-secret-of-anyone"
 BUCKET = "lake"
 
 
+@pytest.fixture(autouse=True)
+def modules_are_found_as_before() -> Iterator[None]:
+    """The code of models that a test loads is no longer where Python looks: MLflow puts each in front, and takes none
+    away, while each of its requests looks everywhere for modules that are not there."""
+    before = [*sys.path]
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture(scope="session")
 def s3_session() -> boto3.Session:
     """The credentials both S3 servers know."""
