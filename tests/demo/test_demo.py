@@ -1,7 +1,6 @@
 """`make demo` on a clean clone. The tests are one story, told in order: each begins where the one before ended."""
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -169,21 +168,6 @@ def test_a_second_demo_registers_nothing_and_writes_nothing_in_a_fraction_of_the
     assert set(after["objects"].items()) ^ set(after_first["objects"].items()) == set()
     assert after == after_first
     assert made.seconds < first.seconds / 2
-
-
-@pytest.mark.parametrize(("version", "threads"), [(1, 1), (1, 2), (2, 1), (2, 2)])
-def test_a_version_is_trained_again_from_its_record_in_an_environment_of_its_own(
-    clone: Clone, after_first: dict, version: int, threads: int
-) -> None:
-    lock = hashlib.sha256((clone.root / "flows" / "requirements.txt").read_bytes()).hexdigest()[:16]
-    python = rf"\.trainyard/reproduce/{lock}-3\.\d+\.\d+/bin/python"
-
-    made = clone.make(f"reproduce VERSION={version} THREADS={threads}")
-
-    assert made.status == 0, made.text
-    assert re.search(rf"^training with {threads} threads? by {python}$", made.text, re.MULTILINE)
-    assert ("packages of its lock" in made.text) is ((version, threads) == (1, 1))
-    assert f"Reproduced: all 6 files of version {version} are the same, byte for byte." in made.text
 
 
 def test_the_api_refuses_a_run_with_an_unknown_model_in_a_sentence(clone: Clone, after_first: dict) -> None:

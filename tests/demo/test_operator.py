@@ -1,5 +1,6 @@
-"""The operator's day: `make scenario` on a clean clone, then commands of runbooks on the platform it leaves."""
+"""The operator's day: `make scenario` on a clean clone; then commands of runbooks, and versions trained again."""
 
+import hashlib
 import os
 import re
 import subprocess
@@ -102,3 +103,18 @@ def test_a_reconcile_by_hand_finds_nothing_after_it(scene: Clone, told: str) -> 
     made: list[Made] = [scene.make("reconcile"), scene.make("reconcile REPAIR=1")]
 
     assert [one.status for one in made] == [0, 0], made
+
+
+@pytest.mark.parametrize(("version", "threads"), [(1, 1), (1, 2), (2, 1), (2, 2)])
+def test_a_version_is_trained_again_from_its_record_in_an_environment_of_its_own(
+    scene: Clone, told: str, version: int, threads: int
+) -> None:
+    lock = hashlib.sha256((scene.root / "flows" / "requirements.txt").read_bytes()).hexdigest()[:16]
+    python = rf"\.trainyard/scenario/reproduce/{lock}-3\.\d+\.\d+/bin/python"
+
+    made = scene.make(f"reproduce VERSION={version} THREADS={threads}")
+
+    assert made.status == 0, made.text
+    assert re.search(rf"^training with {threads} threads? by {python}$", made.text, re.MULTILINE)
+    assert ("packages of its lock" in made.text) is ((version, threads) == (1, 1))
+    assert f"Reproduced: all 6 files of version {version} are the same, byte for byte." in made.text
