@@ -1,8 +1,8 @@
 """What of the suite goes on at once, where pytest has several workers (``-n 2 --dist loadfile``).
 
 One lane uses the platform that all share, and takes parts of it away. The modules beside it have installations of their
-own, or only look: each is a lane, taken by whoever is free, and asks for ``undisturbed`` where it needs the platform
-whole.
+own, only look, or add what harms nobody: each is a lane, taken by whoever is free, and asks for ``undisturbed`` where
+it needs the platform whole.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,12 @@ from xdist.scheduler import LoadFileScheduling
 
 PLATFORM = (
     "test_main_job.py",
-    "test_pull.py",
     "test_reconcile.py",
     "test_delivery.py",
     "test_kind.py",
     "test_looks.py",
 )
 """The lane of the platform, in its order: the main job has a lake of its own, and what ends late is looked at late."""
-SOON = "test_built_images.py"
-"""What needs no cluster, so it goes on while there is none yet."""
 
 
 class Scheduler(LoadFileScheduling):
@@ -50,5 +47,4 @@ class Lanes:
 
 
 def _place(path: Path) -> tuple[int, str]:
-    order = (*PLATFORM, SOON)
-    return (order.index(path.name) if path.name in order else len(order)), path.name
+    return (PLATFORM.index(path.name) if path.name in PLATFORM else len(PLATFORM)), path.name

@@ -31,7 +31,7 @@ TRAP = "{this: is no kubeconfig\n"
 """What the user's kubeconfig is in this suite: whoever reads it fails."""
 POLL = 0.5
 """Seconds between two looks at a run."""
-OTHERS = ("deploys/", "examples/", "mlflow/", "faults/", "kept/")
+OTHERS = ("deploys/", "examples/", "mlflow/", "faults/", "kept/", "pull/")
 """What in the bucket is no part of the lake, or of other tests."""
 AUTHOR = ("-c", "user.name=Tests", "-c", "user.email=tests@example.org")
 

@@ -155,6 +155,26 @@ def test_versions_and_months_name_the_commit_they_were_made_by(
     assert {version.tags["git_sha"] for version in versions} == {head}
 
 
+def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
+    cluster: Platform, versions: list[Version], slow_run: FlowRun
+) -> None:
+    lab = Lab(cluster, "", [])
+    pod = lab.training(slow_run)
+    threads = cluster.kubectl("exec", pod, "--", "printenv", "TRAINYARD_THREADS").strip()
+    since = time.monotonic()
+
+    lab.cancel(slow_run)
+    ended = cluster.wait(slow_run, CANCELLED)
+    took = time.monotonic() - since
+
+    assert name(ended) == "Cancelled"
+    assert await_finished(cluster, slow_run, CANCELLED)["spec"]["ttlSecondsAfterFinished"] == JOB_STAYS
+    assert threads == "2"
+    assert cluster.registry().champion(MODEL) == versions[-1].number
+    assert cluster.registry().versions(MODEL) == versions
+    assert took < CANCELLED
+
+
 def test_a_runs_job_and_pod_say_what_they_are(cluster: Platform, starts: list[FlowRun]) -> None:
     [found], [pod] = cluster.get("jobs", f"--selector=prefect.io/flow-run-id={starts[0].id}"), cluster.pods(starts[0])
     variables = cluster.deployment(RETRAIN).job_variables
@@ -202,27 +222,7 @@ def often(cluster: Platform, starts: list[FlowRun]) -> Iterator[Any]:
         client.delete_deployment(found)
 
 
-def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
-    cluster: Platform, versions: list[Version], slow_run: FlowRun, often: Any
-) -> None:
-    lab = Lab(cluster, "", [])
-    pod = lab.training(slow_run)
-    threads = cluster.kubectl("exec", pod, "--", "printenv", "TRAINYARD_THREADS").strip()
-    since = time.monotonic()
-
-    lab.cancel(slow_run)
-    ended = cluster.wait(slow_run, CANCELLED)
-    took = time.monotonic() - since
-
-    assert name(ended) == "Cancelled"
-    assert await_finished(cluster, slow_run, CANCELLED)["spec"]["ttlSecondsAfterFinished"] == JOB_STAYS
-    assert threads == "2"
-    assert cluster.registry().champion(MODEL) == versions[-1].number
-    assert cluster.registry().versions(MODEL) == versions
-    assert took < CANCELLED
-
-
-def test_the_operators_flows_run_as_jobs(cluster: Platform, versions: list[Version]) -> None:
+def test_the_operators_flows_run_as_jobs(cluster: Platform, versions: list[Version], often: Any) -> None:
     at_once = {f"backfill-scores/{MODEL}": {}, "backfill/green-trips": {}, "reconcile/platform": {}}
     begun = [cluster.start(deployment, parameters) for deployment, parameters in at_once.items()]
     ended = [cluster.wait(run, 480) for run in begun]

@@ -2,9 +2,10 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 
 import pytest
 import yaml
@@ -26,6 +27,8 @@ TOKEN = "hush-nobody-may-read-this"
 PRIVATE = "http://private-git:8080/trainyard.git"
 AWAY = "git://nowhere.trainyard.svc/trainyard.git"
 NEVER = "0" * 40
+LAKE = "pull"
+"""The prefix of the lake the runs work in: the main job has one of its own beside them."""
 TOLD = 300.0
 """Seconds within which a run has ended whose code cannot be had: the repository is tried four times."""
 
@@ -38,8 +41,9 @@ def ended(cluster: Platform) -> dict[str, FlowRun]:
         "unknown commit": {"commit": NEVER},
         "repository away": {"env": {"GIT_REPOSITORY": AWAY}},
     }
-    runs = {name: ingest(cluster, **variables) for name, variables in faults.items()}
-    return {name: cluster.wait(run, TOLD) for name, run in runs.items()}
+    with cluster.undisturbed():
+        runs = {name: ingest(cluster, **variables) for name, variables in faults.items()}
+        return {name: cluster.wait(run, TOLD) for name, run in runs.items()}
 
 
 def test_what_is_no_commit_is_refused_with_a_sentence(ended: dict[str, FlowRun]) -> None:
@@ -65,7 +69,7 @@ def test_a_repository_that_is_away_is_told(ended: dict[str, FlowRun]) -> None:
 
 
 def test_a_private_repository_gives_its_code_to_who_has_the_token_and_the_token_is_seen_nowhere(
-    cluster: Platform, private: None
+    cluster: Platform, undisturbed: None, private: None
 ) -> None:
     demonstration.publish(cluster.access, cluster.root)
     run = cluster.wait(ingest(cluster, env={"GIT_REPOSITORY": PRIVATE}), 480)
@@ -78,7 +82,9 @@ def test_a_private_repository_gives_its_code_to_who_has_the_token_and_the_token_
     assert not [(place, secret) for place, text in seen.items() for secret in secrets if secret in text]
 
 
-def test_a_private_repository_tells_a_run_without_a_token_what_to_do(cluster: Platform, repository: None) -> None:
+def test_a_private_repository_tells_a_run_without_a_token_what_to_do(
+    cluster: Platform, undisturbed: None, repository: None
+) -> None:
     state, sentence = said(cluster.wait(ingest(cluster, env={"GIT_REPOSITORY": PRIVATE}), 480))
 
     assert state == "Failed"
@@ -114,10 +120,12 @@ def private(cluster: Platform, repository: None, tmp_path: Path) -> Iterator[Non
         client.update_work_pool(wanted["name"], WorkPoolUpdate(base_job_template=before))
 
 
-def ingest(cluster: Platform, **variables: object) -> FlowRun:
-    """A run of ``ingest`` with job variables."""
+def ingest(cluster: Platform, env: Mapping[str, str] = MappingProxyType({}), **variables: str) -> FlowRun:
+    """A run of ``ingest`` with job variables, of the commit and the image of HEAD whatever is deployed meanwhile."""
     parameters = {"dataset": "green-trips", "month": "2023-01", "source": cluster.source}
-    return cluster.start(INGEST, parameters, job_variables=variables)
+    pair = {"commit": cluster.git("rev-parse", "HEAD").strip(), "image": images.own(cluster.root)["flows"]}
+    own = {**pair, "env": {"TRAINYARD_LAKE_PREFIX": LAKE, **env}, **variables}
+    return cluster.start(INGEST, parameters, job_variables=own)
 
 
 def said(run: FlowRun) -> tuple[str, str]:

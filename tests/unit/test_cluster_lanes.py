@@ -91,23 +91,21 @@ def test_a_disturbance_waits_until_nobody_relies_on_the_platform_and_those_until
 
 
 def test_the_lane_of_the_platform_names_modules_that_exist() -> None:
-    named = (*lanes.PLATFORM, lanes.SOON)
-
-    assert [name for name in named if not (CLUSTER / name).exists()] == []
+    assert [name for name in lanes.PLATFORM if not (CLUSTER / name).exists()] == []
 
 
 def test_modules_that_take_something_away_from_all_are_in_the_lane_of_the_platform() -> None:
     texts = {path.name: path.read_text() for path in CLUSTER.glob("test_*.py") if "fault" not in path.name}
 
-    takes = re.compile(r"\blab\b|disturbing\(\)|\"cordon\"|update_work_pool")
+    takes = re.compile(r"\blab\b|disturbing\(\)|\"cordon\"|pause\(\)")
     found = {name for name, text in texts.items() if takes.search(text)}
 
-    assert {"test_delivery.py", "test_pull.py", "test_kind.py"} <= found <= set(lanes.PLATFORM)
+    assert {"test_delivery.py", "test_reconcile.py", "test_kind.py"} <= found <= set(lanes.PLATFORM)
 
 
 def test_workers_take_a_lane_each_the_platforms_first_and_in_its_order(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    for name in ("test_a.py", "test_b.py", lanes.SOON, *lanes.PLATFORM):
+    for name in ("test_a.py", "test_b.py", *lanes.PLATFORM):
         (tmp_path / name).write_text(SUITE)
 
     command = [
@@ -132,4 +130,4 @@ def test_workers_take_a_lane_each_the_platforms_first_and_in_its_order(tmp_path:
     order = [module for worker, module in ran if worker == first and module in lanes.PLATFORM]
     assert done.returncode == 0, done.stdout
     assert order == [name for name in lanes.PLATFORM for _ in range(2)]
-    assert workers[lanes.SOON] == {"gw0", "gw1"} - {first}
+    assert workers["test_a.py"] == {"gw0", "gw1"} - {first}
