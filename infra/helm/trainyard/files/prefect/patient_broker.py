@@ -3,11 +3,12 @@
 A trigger of an automation reads its count and then writes it, in one transaction. Where another connection wrote in
 between, SQLite refuses at once, without the patience that is set for it. Prefect tries such an event three times more
 within a tenth of a second and puts it aside: under load a crash is then not seen, or a silence. Here it is tried for
-``PATIENCE`` seconds, ever more slowly. An event that is tried again may be counted again by a trigger
-that had its turn before, as with Prefect's own tries: those of ours ask for one.
+``PATIENCE`` seconds, ever more slowly, and not in time with whoever writes at intervals. An event that is tried again
+may be counted again by a trigger that had its turn before, as with Prefect's own tries: those of ours ask for one.
 """
 
 import asyncio
+import random
 import time
 
 from prefect.server.utilities.messaging import Message, MessageHandler, memory
@@ -16,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 __all__ = ["Cache", "Consumer", "Publisher", "break_topic", "ephemeral_subscription"]
 PATIENCE = 60.0
-FIRST, LONGEST = 0.02, 2.0
+FIRST, LONGEST = 0.02, 0.5
 """Seconds between two tries: at first, and at most."""
 
 
@@ -39,7 +40,7 @@ def patient(handler: MessageHandler) -> MessageHandler:
             except OperationalError:
                 if time.monotonic() > until:
                     raise
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret hangs on it
             pause = min(2 * pause, LONGEST)
 
     return handle
