@@ -51,8 +51,8 @@ def monitor(model: ModelName, month: MonthOrEmpty = "", and_retrain: bool = True
 
     Ends Completed as ``Within limits`` or as ``Alarm``, which says what is past its limit and how far; Failed as
     ``Refused`` for a month that the champion was trained on, without the month, and without a champion or where MLflow
-    or the ledger has lost it. A month that was
-    not scored is scored first. Run again it makes no second report, event or retrain.
+    or the ledger has lost it. A month that was not scored is scored first. Run again it makes no second report, event
+    or retrain.
 
     Args:
         model: Which model.

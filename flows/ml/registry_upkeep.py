@@ -1,9 +1,11 @@
 """What upkeep does in MLflow, and no run of a model: look at all of it, end what was left open, take away."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from flows.ml.registry import Registry, Version
 from flows.ml.registry_errors import VersionMissing, named
@@ -25,13 +27,8 @@ class Upkeep(Registry):
 
     def models(self) -> list[str]:
         """Every model there is, whether or not this code knows it."""
-        found, token = [], ""
         with named(self.uri):
-            while token is not None:
-                page = self._client.search_registered_models(page_token=token or None)
-                found += [model.name for model in page]
-                token = page.token or None  # type: ignore[assignment]
-        return found
+            return [model.name for model in _all(self._client.search_registered_models)]
 
     def aliases(self, model: str) -> dict[str, int]:
         """The aliases of a model and the versions they name; none where there is no such model."""
@@ -44,13 +41,11 @@ class Upkeep(Registry):
 
     def runs(self, model: str) -> list[Run]:
         """The runs of a model, the newest first."""
-        found, token = [], ""
         with named(self.uri):
             experiment = self._client.get_experiment_by_name(model)
-            while experiment and token is not None:
-                page = self._client.search_runs([experiment.experiment_id], max_results=1000, page_token=token or None)
-                found += list(page)
-                token = page.token or None  # type: ignore[assignment]
+            if experiment is None:
+                return []
+            found = _all(partial(self._client.search_runs, [experiment.experiment_id], max_results=1000))
         return [
             Run(
                 str(run.info.run_id),
@@ -85,3 +80,13 @@ class Upkeep(Registry):
             self._client.delete_run(version.run_id)
         with contextlib.suppress(VersionMissing), named(self.uri):
             self._client.delete_model_version(version.model, str(version.number))
+
+
+def _all(search: Callable[..., Any]) -> list[Any]:
+    """What a search of MLflow finds, of all its pages."""
+    page = search()
+    found = list(page)
+    while page.token:
+        page = search(page_token=page.token)
+        found += page
+    return found

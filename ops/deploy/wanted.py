@@ -31,17 +31,19 @@ FROM_SERVER = (PlaceholderType.BLOCK_DOCUMENT, PlaceholderType.VARIABLE)
 
 def entries(root: Path, pool: str) -> tuple[Entry, ...]:
     """The entries of a pool in ``prefect.yaml``."""
-    return tuple(
-        entry for entry in prefect_yaml.load(root).entries if (entry.config.get("work_pool") or {}).get("name") == pool
-    )
+    return _of(prefect_yaml.load(root), pool)
 
 
 def deployable(root: Path, pool: str) -> tuple[Entry, ...]:
     """The entries of a pool, none of which says what a deploy does not apply. Raises ``NotDeployed``."""
-    found, shared = entries(root, pool), prefect_yaml.load(root).data
-    for entry in found:
-        _require_known(entry, shared)
+    file = prefect_yaml.load(root)
+    for entry in (found := _of(file, pool)):
+        _require_known(entry, file.data)
     return found
+
+
+def _of(file: prefect_yaml.Deployments, pool: str) -> tuple[Entry, ...]:
+    return tuple(entry for entry in file.entries if (entry.config.get("work_pool") or {}).get("name") == pool)
 
 
 def deployments(root: Path, pool: str) -> list[str]:
