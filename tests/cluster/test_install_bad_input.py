@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from mlflow import MlflowClient
 
 from ops.kind.tools import CommandFailed
 from tests.cluster import old_databases
+from tests.cluster.faults import at_once
 from tests.cluster.platform import Platform
 from tests.cluster.release import HelmRefused, Release, namespace, release
 
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.timeout(1500)  # it may be the first of its worker, whi
 SAID = 400.0
 """Seconds until something says what is wrong, with nine installations on two cores at once."""
 WRONG = "not-what-it-should-be"
+SECRET = "AWS_SECRET_ACCESS_KEY"
 ELSEWHERE = {
     "minio.enabled": False,
     "lake.endpoint": "http://trainyard-minio.trainyard.svc:9000",
@@ -93,11 +96,12 @@ def bad(cluster: Platform) -> Iterator[Release]:
     """A release that is never installed, with Secrets beside it: what is lacking is lacking."""
     with namespace(cluster, "bad") as name:
         made = release(cluster, name)
-        keys = {name: cluster.access.keys[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        keys = {name: cluster.access.keys[name] for name in ("AWS_ACCESS_KEY_ID", SECRET)}
         made.keep_secret("lake-keys", keys)
-        made.keep_secret("wrong-keys", {**keys, "AWS_SECRET_ACCESS_KEY": WRONG})
+        made.keep_secret("wrong-keys", {**keys, SECRET: WRONG})
         login = {"auth-string": f"admin:{WRONG}", "username": "admin", "password": WRONG}
         made.keep_secret("wrong-login", login)
+        made.keep_secret("short", {**login, **keys, "secret-key": WRONG, "password": "11-letters.", SECRET: "7-chars"})
         yield made
 
 
@@ -132,6 +136,8 @@ def attempts(bad: Release) -> dict[str, Release]:
         ),
         ({"mlflow.existingAuthSecret": "wrong-login"}, 'has no value under "secret-key"', "Add it"),
         ({**ELSEWHERE, "lake.existingSecret": "wrong-login"}, 'no value under "AWS_ACCESS_KEY_ID"', "Add it"),
+        ({"mlflow.existingAuthSecret": "short"}, 'value under "password" has fewer than 12 char', "Make it longer"),
+        ({"lake.existingSecret": "short"}, f'value under "{SECRET}" has fewer than 8 char', "Make it longer"),
         ({"minio.storage.className": "fast"}, "minio.storage.className: the cluster has no", "Correct it"),
     ],
 )
@@ -214,26 +220,31 @@ def test_databases_of_older_versions_are_brought_to_the_schema_with_what_is_in_t
     assert "kept" in experiments
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        (
-            "prefect-away",
-            "trainyard: Prefect at http://nowhere:4200/api/ does not answer (ConnectError): see the server's pod and"
-            " its log, or correct prefect.externalApiUrl.",
-        ),
-        ("newer", "trainyard: Prefect at http://newer-prefect:4200/api/ does not answer"),
-        ("prefect-refuses", "refuses these credentials: the Secret's `auth-string` must be the one"),
-    ],
-)
-def test_helm_test_says_what_is_wrong_where_no_run_can_be_started(
-    attempts: Mapping[str, Release], name: str, sentence: str
-) -> None:
-    with pytest.raises(HelmRefused) as failed:
-        attempts[name].helm("test", "--logs", "--timeout=400s")
+@pytest.fixture(scope="module")
+def tried(attempts: Mapping[str, Release]) -> Iterator[Callable[[str], str]]:
+    """What `helm test` says of an installation with a fault: each waits a minute for its bootstrap, so all at once."""
 
-    assert sentence in str(failed.value)
-    assert "Traceback" not in str(failed.value)
+    def said(name: str) -> str:
+        if name in FAULTS:
+            eventually(attempts[name], FAULTS[name][1])
+        with pytest.raises(HelmRefused) as failed:
+            attempts[name].helm("test", "--logs", "--timeout=400s")
+        return str(failed.value)
+
+    with at_once({name: partial(said, name) for name in ("newer", *FAULTS)}) as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", ["newer", *FAULTS])
+def test_helm_test_says_what_is_wrong_where_no_run_can_be_started(tried: Callable[[str], str], name: str) -> None:
+    newer = "Prefect at http://newer-prefect:4200/api/ does not answer"
+    sentence = FAULTS[name][1].partition(": ")[2] if name in FAULTS else newer
+
+    said = tried(name)
+
+    assert f"trainyard: {sentence}" in said
+    assert "Traceback" not in said
+    assert WRONG not in said
 
 
 def test_helm_tests_run_says_what_does_not_work(cluster: Platform, undisturbed: None) -> None:

@@ -534,9 +534,9 @@ def smoke_program(changes: str) -> list[str]:
     return [sys.executable, "-c", code, str(FILES)]
 
 
-def helm_test(env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """The program of the pod of `helm test`, which waits for no bootstrap."""
-    command = smoke_program("run_smoke.APPLIED_WITHIN = 0")
+def helm_test(env: Mapping[str, str], changes: str = "pass") -> subprocess.CompletedProcess[str]:
+    """The program of the pod of `helm test`, with changes, which waits for no bootstrap."""
+    command = smoke_program(f"run_smoke.APPLIED_WITHIN = 0; {changes}")
     return subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -566,6 +566,29 @@ def test_helm_test_that_can_start_no_run_ends_with_one_sentence(
     client, cluster, changed: Mapping[str, str], sentence: str
 ) -> None:
     ended = helm_test({**cluster, **changed})
+
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "lake", "sentence"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, {}, "the lake at http://127.0.0.1:1 cannot be used"),
+        ({}, {}, "there is no bucket absent at http://127.0.0.1:"),
+        ({}, {"bucket": "made", "create": True}, "MLflow at http://127.0.0.1:1 does not answer (ConnectError)"),
+    ],
+    ids=["lake away", "no bucket", "MLflow away"],
+)
+def test_helm_test_says_what_hinders_the_bootstrap(
+    client, cluster, tmp_path: Path, changed: Mapping[str, str], lake: Mapping[str, Any], sentence: str
+) -> None:
+    configuration = tmp_path / "configuration.yaml"
+    given = {"lake": {"bucket": "absent", "create": False, **lake}, "mlflow_url": "http://127.0.0.1:1"}
+    configuration.write_text(yaml.safe_dump(given))
+
+    ended = helm_test({**cluster, **changed}, f"run_smoke.CONFIGURATION = run_smoke.Path({str(configuration)!r})")
 
     assert ended.returncode == 1
     assert sentence in ended.stderr

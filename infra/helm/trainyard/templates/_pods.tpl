@@ -41,6 +41,17 @@ imagePullSecrets:
   valueFrom: {secretKeyRef: {name: {{ include "trainyard.prefectAuthSecret" . }}, key: auth-string}}
 {{- end }}
 
+{{- /* How the bootstrap, and helm test after it, reach Prefect and MLflow, and what they go by. */ -}}
+{{- define "trainyard.bootstrapEnv" -}}
+{{ include "trainyard.prefectClientEnv" . }}
+- {name: DO_NOT_TRACK, value: "1"}
+- {name: BOOTSTRAP, value: {{ include "trainyard.applied" . }}}
+- name: MLFLOW_TRACKING_USERNAME
+  valueFrom: {secretKeyRef: {name: {{ include "trainyard.mlflowAuthSecret" . }}, key: username}}
+- name: MLFLOW_TRACKING_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ include "trainyard.mlflowAuthSecret" . }}, key: password}}
+{{- end }}
+
 {{- /* A database brought to the schema of the image, before its server starts. What failed is the pod's termination message. */ -}}
 {{- define "trainyard.migration" -}}
 args:

@@ -1,16 +1,23 @@
-"""Runs the deployment ``smoke/platform`` and prints how it ended: what ``helm test`` shows."""
+"""Runs the deployment ``smoke/platform`` and prints how it ended: what ``helm test`` shows.
+
+Where the bootstrap has not made it, what that waits for or was refused by is asked once more, and said.
+"""
 
 import os
 import sys
 import time
+from pathlib import Path
 
 import checks
+import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
 DEPLOYMENT = "smoke/platform"
+CONFIGURATION = Path(__file__).with_name("configuration.yaml")
+"""What the bootstrap applies, where the chart has put both."""
 APPLIED_WITHIN = 60.0
 """Seconds the bootstrap is given to end: an installation that was waited for may be ready before it has."""
 PATIENCE = 220.0
@@ -25,7 +32,10 @@ def main() -> int:
             checks.prefect_answers(client)
             while (lacking := unapplied(client)) and time.monotonic() < until:
                 time.sleep(1)
-        return checks.fail(lacking) if lacking else run()
+        if lacking:
+            what_it_asks_answers()
+            return checks.fail(lacking)
+        return run()
     except (checks.BootstrapError, checks.NotYet) as error:
         return checks.fail(str(error))
 
@@ -45,6 +55,15 @@ def unapplied(client: SyncPrefectClient) -> str:
         f"what is applied to Prefect is that of {applied or 'an earlier chart'}: this revision's bootstrap Job"
         f" is still at work or has failed. Its log says why: kubectl logs job/{str(wanted).rpartition('.')[0]}"
     )
+
+
+def what_it_asks_answers() -> None:
+    """Find out whether what the bootstrap asks after Prefect answers; where it runs in a checkout, nothing is asked."""
+    if not CONFIGURATION.exists():
+        return
+    wanted = yaml.safe_load(CONFIGURATION.read_text())
+    checks.lake_answers(wanted["lake"]["bucket"], create=wanted["lake"]["create"])
+    checks.mlflow_answers(wanted["mlflow_url"])
 
 
 def run() -> int:
