@@ -131,7 +131,7 @@ def shots(client: SyncPrefectClient, bucket: str) -> tuple[Shot, ...]:
         Shot("deployments", "/deployments?limit=25", ("backfill-scores", "monitor", "reconcile"), 1350),
         Shot("retrain-form", f"/deployments/deployment/{retrain.id}/run", ("until", "Submit"), 1000),
         Shot("promote-form", f"/deployments/deployment/{promote.id}/run", ("operator", "reason", "Submit"), 1000),
-        Shot("automations", "/automations", ("A run that fell silent is Crashed",), 1000),
+        Shot("automations", "/automations", ("A run that fell silent is Crashed",), 1400),
         Shot("failed-run", f"/runs/flow-run/{failed.id}?tab=Details", ("State Message", said(failed)[:40]), 1150),
         Shot("job-variables", f"/deployments/deployment/{retrain.id}?tab=Configuration", ("commit", "image"), 480),
     )

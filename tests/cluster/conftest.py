@@ -1,4 +1,4 @@
-"""One kind cluster for the whole suite, with the platform of HEAD on it, made as ``make kind-up`` makes it.
+"""One kind cluster for a whole suite, with the platform of HEAD on it, made as ``make kind-up`` makes it.
 
 Where pytest has several workers, the first makes it and the last removes it. With KEEP_CLUSTER=1 it stays, and the next
 session with it upgrades that one: for whoever writes tests. When a test fails, logs and events of everything are kept

@@ -25,6 +25,7 @@ from ops.kind import demo as demonstration
 from tests.cluster import faults
 from tests.cluster.faults import DONE, START, Lab
 from tests.cluster.platform import POLL, Platform, steps
+from tests.integration.home import DATASET
 
 pytestmark = pytest.mark.timeout(1500)  # the first test of a session waits for images, cluster and main job
 
@@ -151,8 +152,11 @@ def test_versions_and_months_name_the_commit_they_were_made_by(
     cluster: Platform, job: Job, versions: list[Version]
 ) -> None:
     head = cluster.git("rev-parse", "HEAD").strip()
+    lake = cluster.lake()
+    landed = [landing.manifest(lake, DATASET, month) for month in landing.months(lake, DATASET)]
 
     assert {version.tags["git_sha"] for version in versions} == {head}
+    assert [month.revision for month in landed] == [head] * 3
 
 
 def test_a_cancelled_run_ends_cancelled_and_leaves_the_champion_alone(
@@ -230,7 +234,7 @@ def test_the_operators_flows_run_as_jobs(cluster: Platform, versions: list[Versi
         ended.append(cluster.wait(cluster.start(deployment, {"month": "2023-03"}), 480))
 
     lake, newest = cluster.lake(), versions[-1].number
-    address = landing.manifest(lake, "green-trips", "2023-03").address
+    address = landing.manifest(lake, DATASET, "2023-03").address
     assert [name(run) for run in ended[:2]] == ["Filled", "Nothing missing"]
     assert name(ended[2]) in {"Nothing to do", "Dry run"}
     assert [name(run) for run in ended[3:]] == ["Unchanged", "Within limits"]
