@@ -11,9 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 from pydantic import Field
 
@@ -39,6 +41,9 @@ RESULTS_BLOCK = "s3-bucket/trainyard-results"
 RESULTS: dict[str, Any] = {"persist_result": True, "result_storage": RESULTS_BLOCK, "result_serializer": "json"}
 """For tasks whose result a rerun takes up, in whatever pod. As default storage in Prefect's settings the block would be
 loaded before the first task of every run: half a second of imports."""
+
+UNTOLD = 60.0
+"""Seconds without a word of progress after Prefect did not take one: its client tries for a minute itself."""
 
 RESCHEDULES = 3
 """How often a run may be started again because its pod was taken away. Prefect itself knows no end."""
@@ -113,15 +118,21 @@ def _is_for_room(error: BaseException | None) -> bool:
 
 
 def progress(description: str) -> Callable[[float, float | None], None]:
-    """A progress bar in the UI: tell it how much of how much is done. It speaks to the server once a second at most."""
+    """A progress bar in the UI: tell it how much of how much is done. It speaks to the server once a second at most.
+
+    Work goes on where Prefect does not take it, and is not held up by another attempt for a minute.
+    """
     artifact = create_progress_artifact(progress=0.0, description=description)
     last = 0.0
 
     def tell(done: float, total: float | None) -> None:
         nonlocal last
         if total and (time.monotonic() - last > 1 or done >= total):
-            last = time.monotonic()
-            update_progress_artifact(artifact_id=artifact, progress=min(100.0, 100 * done / total))  # type: ignore[arg-type]
+            try:
+                update_progress_artifact(artifact_id=artifact, progress=min(100.0, 100 * done / total))  # type: ignore[arg-type]
+                last = time.monotonic()
+            except (httpx.HTTPError, PrefectException):
+                last = time.monotonic() + UNTOLD
 
     return tell
 

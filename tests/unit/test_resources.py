@@ -4,12 +4,15 @@ import errno
 import os
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 from prefect.client.schemas.objects import State
+from prefect.exceptions import PrefectException
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Late, Pending, Running, Scheduled
 from pydantic import TypeAdapter, ValidationError
 
+from flows import resources
 from flows.ingest import Source
 from flows.ml.lake_errors import CredentialsRefused, LakeError, LakeUnreachable, Truncated
 from flows.ml.registry_errors import RegistryError, RegistryUnreachable
@@ -79,3 +82,23 @@ def test_only_what_was_put_back_since_the_last_end_counts_and_never_what_an_oper
     states: list[State], times: int
 ) -> None:
     assert reschedules(states) == times
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("away"), PrefectException("refused")])
+def test_work_goes_on_where_its_progress_is_not_taken_and_is_held_up_once(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    asked = []
+
+    def refuse(**given: object) -> None:
+        asked.append(given)
+        raise error
+
+    monkeypatch.setattr(resources, "create_progress_artifact", lambda **_: "an id")
+    monkeypatch.setattr(resources, "update_progress_artifact", refuse)
+    tell = resources.progress("a training")
+
+    for done in range(1, 10):
+        tell(done, 10)
+
+    assert len(asked) == 1
