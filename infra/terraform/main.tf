@@ -52,7 +52,6 @@ module "lake" {
   source = "./modules/lake"
 
   name            = local.name
-  staging_days    = var.staging_days
   quarantine_days = var.quarantine_days
   log_days        = var.log_days
   disposable      = var.disposable

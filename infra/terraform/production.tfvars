@@ -15,7 +15,6 @@ platform_nodes     = { instance_types = ["m7i.large"], min = 2, max = 4, disk_gi
 training_nodes     = { instance_types = ["m7i.2xlarge", "m6i.2xlarge"], max = 4, disk_gib = 100, capacity = "ON_DEMAND" }
 
 kept_images     = 100
-staging_days    = 180
 quarantine_days = 365
 log_days        = 365
 

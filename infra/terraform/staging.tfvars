@@ -15,7 +15,6 @@ platform_nodes     = { instance_types = ["t3.large"], min = 2, max = 3, disk_gib
 training_nodes     = { instance_types = ["m7i.xlarge", "m6i.xlarge"], max = 2, disk_gib = 60, capacity = "SPOT" }
 
 kept_images     = 30
-staging_days    = 30
 quarantine_days = 90
 log_days        = 30
 

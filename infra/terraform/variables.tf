@@ -88,11 +88,6 @@ variable "kept_images" {
   type        = number
 }
 
-variable "staging_days" {
-  description = "Days that the files of a training stay in the lake's `candidates/`."
-  type        = number
-}
-
 variable "quarantine_days" {
   description = "Days that broken rows stay in the lake's `quarantine/`."
   type        = number

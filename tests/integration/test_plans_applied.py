@@ -310,7 +310,7 @@ def test_bad_input_is_refused_with_a_sentence_each(account: Account) -> None:
     [
         ("network_cidr=10.0.0.0/28", "network_cidr must be an IPv4 range of /16 to /20"),
         ("kept_images=1", "kept_images must be a whole number of 10 or more"),
-        ("staging_days=1", "staging_days must be 30 or more"),
+        ("quarantine_days=1", "quarantine_days must be 30 or more"),
         ("database={postgres_version=17,instance_class=\"db.t4g.small\",storage_gib=20,standby=false,backup_days=7,"
          "password_version=0}", "database.password_version must be a whole number from 1 on"),
     ],

@@ -4,7 +4,6 @@ mock_provider "aws" {
 
 variables {
   name            = "trainyard-staging"
-  staging_days    = 30
   quarantine_days = 90
   log_days        = 30
   disposable      = false
@@ -18,8 +17,8 @@ run "what_a_model_stands_on_never_expires" {
   }
 
   assert {
-    condition     = toset([for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.filter[0].prefix if length(rule.expiration) > 0]) == toset(["candidates/", "quarantine/"])
-    error_message = "Files of trainings and broken rows expire, and nothing else."
+    condition     = toset([for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.filter[0].prefix if length(rule.expiration) > 0]) == toset(["quarantine/"])
+    error_message = "Broken rows expire, and nothing else."
   }
 
   assert {
@@ -36,8 +35,13 @@ run "what_passes_goes_when_it_is_said_and_uploads_that_did_not_end_go" {
   }
 
   assert {
-    condition     = { for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.filter[0].prefix => rule.expiration[0].days if length(rule.expiration) > 0 } == { "candidates/" = 30, "quarantine/" = 90 }
-    error_message = "Files of trainings and broken rows are kept as long as is said."
+    condition     = { for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.filter[0].prefix => rule.expiration[0].days if length(rule.expiration) > 0 } == { "quarantine/" = 90 }
+    error_message = "Broken rows are kept as long as is said."
+  }
+
+  assert {
+    condition     = { for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.filter[0].prefix => rule.noncurrent_version_expiration[0].noncurrent_days if length(rule.noncurrent_version_expiration) > 0 } == { "quarantine/" = 30, "candidates/" = 30 }
+    error_message = "What was deleted there goes a month later."
   }
 
   assert {
@@ -109,20 +113,6 @@ run "a_name_buckets_cannot_begin_with_is_refused" {
   }
 
   expect_failures = [var.name]
-}
-
-run "files_of_trainings_that_go_too_soon_are_refused" {
-  command = plan
-
-  module {
-    source = "./modules/lake"
-  }
-
-  variables {
-    staging_days = 7
-  }
-
-  expect_failures = [var.staging_days]
 }
 
 run "broken_rows_that_go_too_soon_are_refused" {

@@ -1,4 +1,5 @@
-# The lake's bucket, its key, and the bucket of its access logs. What a model stands on never expires.
+# The lake's bucket, its key, and the bucket of its access logs. What a model stands on never expires: of its candidate
+# the monitor reads the baseline for as long as it is in service. `reconcile` deletes what no version refers to.
 
 data "aws_caller_identity" "current" {}
 
@@ -8,9 +9,6 @@ locals {
   account = data.aws_caller_identity.current.account_id
   name    = "${var.name}-lake-${local.account}"
   logs    = "${var.name}-logs-${local.account}"
-
-  # What may go: files of a training that MLflow holds as well or that trains again, and rows that broke the contract.
-  passing = { candidates = var.staging_days, quarantine = var.quarantine_days }
 }
 
 module "key" {
@@ -54,24 +52,33 @@ data "aws_iam_policy_document" "ledger" {
 resource "aws_s3_bucket_lifecycle_configuration" "lake" {
   bucket = module.bucket.name
 
-  dynamic "rule" {
-    for_each = local.passing
+  rule {
+    id     = "broken-rows"
+    status = "Enabled"
 
-    content {
-      id     = rule.key
-      status = "Enabled"
+    filter {
+      prefix = "quarantine/"
+    }
 
-      filter {
-        prefix = "${rule.key}/"
-      }
+    expiration {
+      days = var.quarantine_days
+    }
 
-      expiration {
-        days = rule.value
-      }
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+  }
 
-      noncurrent_version_expiration {
-        noncurrent_days = 30
-      }
+  rule {
+    id     = "deleted-candidates"
+    status = "Enabled"
+
+    filter {
+      prefix = "candidates/"
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 30
     }
   }
 

@@ -8,16 +8,6 @@ variable "name" {
   }
 }
 
-variable "staging_days" {
-  description = "Days that the files of a training stay in `candidates/`."
-  type        = number
-
-  validation {
-    condition     = var.staging_days >= 30
-    error_message = "staging_days must be 30 or more: a training that is judged again needs the files of its candidate."
-  }
-}
-
 variable "quarantine_days" {
   description = "Days that broken rows stay in `quarantine/`."
   type        = number
