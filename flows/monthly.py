@@ -21,6 +21,9 @@ from flows.resources import RETRIES, MonthOrEmpty, attach, open_resources
 from flows.retrain import retrain
 from flows.score import score
 
+SETTLED = ("Unchanged", "Barred")
+"""The ends of a retrain that found its training in the ledger."""
+
 
 class NoMonth(TrainyardError):
     """There is no telling which month comes next."""
@@ -52,7 +55,8 @@ def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> 
     where one of these failed a good retrain ends Failed as ``Not monitored``. A champion that knows the month is not
     held against it. A month not published yet ends Completed as ``Not published``; the first month of a lake, which
     leaves nothing to train on, Completed as ``Landed``. Where a run before this one landed a month and did not come as
-    far as the end of a verdict on it, that month is judged first.
+    far as the end of a verdict on it, that month is judged first. Where its training stands in the ledger and somebody
+    deleted the version, there is nothing to judge, and the next month comes.
 
     Args:
         model: Which model.
@@ -64,7 +68,9 @@ def monthly(model: ModelName, month: MonthOrEmpty = "", source: Source = "") -> 
     dataset = DatasetName(models.load(model).dataset)
     with tags("model", model):
         if not month and (waiting := unjudged(model, dataset)):
-            return watch_and_retrain(model, waiting, f"retrain until {waiting}, landed before")
+            ended = watch_and_retrain(model, waiting, f"retrain until {waiting}, landed before")
+            if ended.name not in SETTLED:
+                return ended
         month = month or next_month(dataset)
         if address := unpublished(dataset, month, source):
             return Completed(

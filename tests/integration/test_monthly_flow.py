@@ -2,10 +2,12 @@
 
 import polars as pl
 import pytest
+from mlflow import MlflowClient
 
 from flows.ml import landing, ledger, monitored, predictions, scoring
 from flows.ml.lake import Conflict
 from flows.monthly import monthly
+from flows.promote import promote
 from flows.retrain import retrain
 from tests.integration.home import DATASET, MODEL, NOTHING, Home, run
 
@@ -90,6 +92,21 @@ def test_a_promotion_that_was_broken_off_before_the_ledger_is_made_by_the_next_r
     assert state.name == "Promoted"
     assert str(state.message).startswith("retrain until 2023-02, landed before: version 1: ")
     assert home.outcome() == {"versions": {1: "promote"}, "champion": 1, "ledger": [1]}
+
+
+def test_a_month_whose_version_was_taken_out_and_deleted_does_not_keep_the_next_one_from_coming(home: Home) -> None:
+    home.land("2023-01", "2023-02")
+    assert run(retrain, model=MODEL).name == "Promoted"
+    home.land("2023-03")
+    assert run(retrain, model=MODEL).name == "Promoted"
+    run(promote, model=MODEL, version="previous", operator="ada", reason="trips to the airport are 9 minutes off")
+    MlflowClient().delete_model_version(MODEL, "2")
+
+    state = run(monthly, model=MODEL, source=home.source)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Not published")
+    assert str(state.message).startswith("2023-04 of green-trips is not at ")
+    assert home.outcome()["champion"] == 1
 
 
 def test_an_empty_lake_asks_for_the_month_to_begin_with(home: Home) -> None:
