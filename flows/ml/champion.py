@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from flows.ml.training import as_pandas, raw_rows
 
 if TYPE_CHECKING:
     from flows.ml.stored import PyFuncModel
+
+_LOADING = threading.Lock()
+"""One at a time: MLflow hands over what it loads, and stored code learns its threads, by what the process has once."""
 
 
 class ChampionUnusable(TrainyardError):
@@ -51,7 +55,7 @@ def load(registry: Registry, model: Model, entry: Entry, threads: int, folder: P
         if version.fingerprint != entry.fingerprint:  # the number was given anew after the registry was emptied
             raise VersionMissing("it is another training than the one that was promoted")
         months = tuple(str(part["month"]) for part in json.loads(version.tags["snapshot"])["train"])
-        with serving_threads(threads):
+        with _LOADING, serving_threads(threads):
             return Champion(version, months, stored.load(registry, version, folder))
 
 

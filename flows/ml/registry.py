@@ -8,10 +8,10 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import requests
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 AGAIN = Retry(total=3, backoff_factor=1, status_forcelist=(500, 502, 503, 504), raise_on_status=False)
 """A server that does not answer is asked again at once, after two seconds, and after four more."""
+
+
+def all_pages(search: Callable[..., Any]) -> list[Any]:
+    """What a search of MLflow finds, of all its pages."""
+    page = search()
+    found = list(page)
+    while page.token:
+        page = search(page_token=page.token)
+        found += page
+    return found
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,8 @@ class Registry:
         """The versions of a model, or those of one fingerprint, in order of their numbers."""
         only = f" and tags.fingerprint = '{fingerprint}'" if fingerprint else ""
         with named(self.uri):
-            found = self._client.search_model_versions(f"name = '{model}'{only}", max_results=1000)
+            search = functools.partial(self._client.search_model_versions, f"name = '{model}'{only}", max_results=1000)
+            found = all_pages(search)
         return sorted((_version(version) for version in found), key=lambda version: version.number)
 
     def version(self, model: str, number: int) -> Version:
@@ -245,7 +256,9 @@ class Registry:
             if experiment is None:
                 return []
             only = f"tags.`{of}` != ''"
-            runs = self._client.search_runs([experiment.experiment_id], only, order_by=["attributes.start_time ASC"])
+            order = ["attributes.start_time ASC"]
+            search = functools.partial(self._client.search_runs, [experiment.experiment_id], only, order_by=order)
+            runs = all_pages(search)
         return [dict(run.data.tags) for run in runs]
 
     def run_url(self, run_id: str, ui: str) -> str:

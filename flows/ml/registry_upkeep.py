@@ -1,13 +1,12 @@
 """What upkeep does in MLflow, and no run of a model: look at all of it, end what was left open, take away."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from flows.ml.registry import Registry, Version
+from flows.ml.registry import Registry, Version, all_pages
 from flows.ml.registry_errors import VersionMissing, named
 
 
@@ -28,7 +27,7 @@ class Upkeep(Registry):
     def models(self) -> list[str]:
         """Every model there is, whether or not this code knows it."""
         with named(self.uri):
-            return [model.name for model in _all(self._client.search_registered_models)]
+            return [model.name for model in all_pages(self._client.search_registered_models)]
 
     def aliases(self, model: str) -> dict[str, int]:
         """The aliases of a model and the versions they name; none where there is no such model."""
@@ -45,7 +44,7 @@ class Upkeep(Registry):
             experiment = self._client.get_experiment_by_name(model)
             if experiment is None:
                 return []
-            found = _all(partial(self._client.search_runs, [experiment.experiment_id], max_results=1000))
+            found = all_pages(partial(self._client.search_runs, [experiment.experiment_id], max_results=1000))
         return [
             Run(
                 str(run.info.run_id),
@@ -80,13 +79,3 @@ class Upkeep(Registry):
             self._client.delete_run(version.run_id)
         with contextlib.suppress(VersionMissing), named(self.uri):
             self._client.delete_model_version(version.model, str(version.number))
-
-
-def _all(search: Callable[..., Any]) -> list[Any]:
-    """What a search of MLflow finds, of all its pages."""
-    page = search()
-    found = list(page)
-    while page.token:
-        page = search(page_token=page.token)
-        found += page
-    return found

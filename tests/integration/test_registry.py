@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 from mlflow.tracking import MlflowClient
 
-from flows.ml.registry import Record, Registry
+from flows.ml.registry import Record, Registry, all_pages
 from flows.ml.registry_errors import RegistryError, RegistryUnreachable
 from tests.integration import calls
 from tests.integration.calls import Moment
@@ -130,3 +131,9 @@ def test_a_server_that_stays_away_is_named(platform: Mapping[str, str]) -> None:
             Registry(between.env["MLFLOW_TRACKING_URI"]).check()
 
     assert len(between.made) > 2  # where the connection is found closed an attempt is none of them
+
+
+def test_what_a_search_finds_is_taken_from_all_its_pages() -> None:
+    pages = {None: PagedList([1, 2], "more"), "more": PagedList([3, 4], "last"), "last": PagedList([5], None)}
+
+    assert all_pages(lambda page_token=None: pages[page_token]) == [1, 2, 3, 4, 5]
