@@ -70,10 +70,7 @@ def credentials(place: Place) -> tuple[str, str]:
     """Access key and secret key of the S3 server: made once, kept readable by the user alone."""
     path = place.folder("aws") / "keys.json"
     if not path.exists():
-        draft = path.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(["trainyard", secrets.token_hex(20)]))
-        draft.replace(path)
+        _keep(path, json.dumps(["trainyard", secrets.token_hex(20)]))
     access_key, secret_key = json.loads(path.read_text())
     return access_key, secret_key
 
@@ -81,9 +78,16 @@ def credentials(place: Place) -> tuple[str, str]:
 def _aws_profile(place: Place) -> Path:
     access_key, secret_key = credentials(place)
     path = place.folder("aws") / "credentials"
-    path.touch(mode=0o600)
-    path.write_text(f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n")
+    _keep(path, f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n")
     return path
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file that the user alone may read, whole at each moment: runs that are at work read it."""
+    draft = path.with_suffix(".new")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def revision(place: Place) -> str:

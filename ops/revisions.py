@@ -23,6 +23,11 @@ def base(root: Path, wanted: str = "") -> str:
     if wanted:
         return _commit(root, wanted)
     left = _git(root, "merge-base", _commit(root, MAIN), "HEAD").stdout.decode().strip()
+    if not left:
+        raise UnknownRevision(
+            f"HEAD and {MAIN} have no commit in common. Fetch the history (git fetch --unshallow), or name a revision: "
+            "BASE=<revision>."
+        )
     return _commit(root, "HEAD~1") if left == _commit(root, "HEAD") else left
 
 

@@ -61,15 +61,21 @@ def holes(image: str, report: Mapping[str, Any]) -> list[Hole]:
             package = part["package"]
             for one in part.get("vulnerabilities", []):
                 name = one["id"]
-                told = (package["name"], package["version"], name, score.get(name, ""), _fixed(one, package["name"]))
+                told = (package["name"], package["version"], name, score.get(name, ""), _fixed(one, package))
                 found.add(Hole(image, *told))
     return sorted(found)
 
 
-def _fixed(hole: Mapping[str, Any], package: str) -> tuple[str, ...]:
-    ranges = [each for one in hole["affected"] if one["package"]["name"] == package for each in one.get("ranges", [])]
+def _fixed(hole: Mapping[str, Any], package: Mapping[str, str]) -> tuple[str, ...]:
+    """The versions that mend it where the package is from: each release of Debian has its own."""
+    ours = [one for one in hole["affected"] if _same(one["package"], package)]
+    ranges = [each for one in ours for each in one.get("ranges", [])]
     versions = [event["fixed"] for one in ranges if one["type"] != "GIT" for event in one["events"] if "fixed" in event]
     return tuple(dict.fromkeys(versions))
+
+
+def _same(one: Mapping[str, str], package: Mapping[str, str]) -> bool:
+    return one["name"] == package["name"] and one.get("ecosystem", "").startswith(package["ecosystem"])
 
 
 def page(found: Sequence[Hole]) -> str:

@@ -30,14 +30,14 @@ def summary(found: Reconcile) -> str:
 def text(found: Reconcile, width: int = 160) -> str:
     """The whole, for a terminal or a log."""
     out = io.StringIO()
-    console = Console(file=out, width=width, highlight=False)
+    console = Console(file=out, width=width, highlight=False, markup=False)
     if found.outcomes:
         table = Table(*COLUMNS)
         for row in rows(found):
             table.add_row(*row.values())
         console.print(table)
     for note in found.notes:
-        console.print(note, soft_wrap=True, markup=False)
+        console.print(note, soft_wrap=True)
     mode = "dry run: " if found.dry_run else ""
-    console.print(f"{mode}{summary(found)}", markup=False)
+    console.print(f"{mode}{summary(found)}")
     return out.getvalue()

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def require_published(commit: str, repository: str) -> None:
 
     A token in ``GIT_TOKEN`` opens a private repository, as it does for a pod.
     """
+    if re.match(r"https?://[^/]*@", repository):
+        raise NotDeployed(
+            "the repository's address holds a user or a password. Give them as GIT_TOKEN, and the address alone with "
+            "--repository."
+        )
     known = Source(repository, commit, os.environ.get("GIT_TOKEN", "")).environment
     with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:  # a repository that has the commit would not ask
         place = Path(folder)

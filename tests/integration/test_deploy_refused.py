@@ -8,7 +8,7 @@ import pytest
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from ops import images, registry
-from ops.deploy import NotDeployed, deploying, records
+from ops.deploy import NotDeployed, deploying, records, require_published
 from ops.s3_servers import free_ports
 from tests.integration.deploy_project import NIGHTLY, POOL, Project, entry, project, server
 from tests.integration.servers import at
@@ -54,6 +54,13 @@ def test_a_file_that_cannot_be_applied_is_refused(own: Project, entries: list[di
         own.deploy(*entries)
 
     assert nothing_happened(own, objects)
+
+
+def test_an_address_that_holds_a_password_is_refused_and_not_shown() -> None:
+    with pytest.raises(NotDeployed, match="holds a user or a password") as refused:
+        require_published("0" * 40, "https://ann:not-a-secret@git.example.org/trips.git")
+
+    assert "not-a-secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("entries", "sentence"), UNSOUND)

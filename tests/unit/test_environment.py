@@ -1,6 +1,7 @@
 """What the platform's commands see of the user's environment, and what it keeps."""
 
 import json
+import os
 import shlex
 import stat
 import subprocess
@@ -76,6 +77,14 @@ def test_secrets_are_made_once_and_readable_by_their_owner_alone(place: Place) -
     assert credentials(place) == made
     assert {path.name for path in files} == {"keys.json", "credentials"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_the_credentials_are_whole_for_whoever_reads_them_while_they_are_written(place: Place) -> None:
+    settings(place, PORTS)
+    with (place.state / "aws" / "credentials").open() as reader:
+        settings(place, PORTS)
+
+        assert (place.state / "aws" / "credentials").stat().st_ino != os.fstat(reader.fileno()).st_ino
 
 
 def test_two_clones_have_different_secrets(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from flows.ml.reconciling.registry_findings import ModelFacts
 from flows.ml.reconciling.schedule import Mark
 from flows.ml.registry import Version
 from flows.ml.registry_upkeep import Run
+from flows.reconciling import report
+from flows.reconciling.whole import Outcome, Reconcile, Systems
 from tests.unit.verdicts import VERDICT, snapshot
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -254,3 +256,14 @@ def test_a_monthly_that_never_ended_well_is_said_and_no_limit_is_for_ever() -> N
 
     assert late.why.startswith("it never ended well since its schedule was deployed, 50 days ago")
     assert schedule.find({"m": never}, Limits(monthly_days=0), NOW) == []
+
+
+def test_a_report_shows_what_stands_in_brackets_as_it_is() -> None:
+    systems = Systems(*[None] * 3, models={})  # type: ignore[arg-type]
+    what, why = "run [/red] of trip-duration", "INTERNAL_ERROR [parameters: ('a',)]"
+    outcomes = [Outcome(Finding(Kind.NO_JOB, what, why), "done")]
+
+    text = report.text(Reconcile(systems, Limits(), NOW, dry_run=False, outcomes=outcomes))
+
+    assert what in text
+    assert why in text

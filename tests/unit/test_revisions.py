@@ -63,6 +63,14 @@ def test_a_revision_that_git_does_not_know_is_named_with_what_to_do(root: Path, 
     assert name in str(error.value)
 
 
+def test_histories_without_a_commit_in_common_are_not_compared(root: Path) -> None:
+    git(root, "checkout", "--quiet", "--orphan", "shallow")
+    commit(root, "what a shallow clone has")
+
+    with pytest.raises(UnknownRevision, match="git fetch --unshallow"):
+        revisions.base(root)
+
+
 def test_the_files_of_a_commit_are_unpacked_as_they_were_then(root: Path, tmp_path: Path) -> None:
     first = git(root, "rev-parse", "HEAD")
     commit(root, "second")

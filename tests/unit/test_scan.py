@@ -50,11 +50,26 @@ def test_fixes_of_another_package_and_commits_are_no_versions() -> None:
     found = report(part("a", "GHSA-1"))
     hole = found["results"][0]["packages"][0]["vulnerabilities"][0]  # type: ignore[index]
     hole["affected"] += [
-        {"package": {"name": "b"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"fixed": "9"}]}]},
-        {"package": {"name": "a"}, "ranges": [{"type": "GIT", "events": [{"fixed": "0123abc"}]}]},
+        {"package": {"name": "b", "ecosystem": "PyPI"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"fixed": "9"}]}]},
+        {"package": {"name": "a", "ecosystem": "PyPI"}, "ranges": [{"type": "GIT", "events": [{"fixed": "0123abc"}]}]},
     ]
 
     assert scan.holes("flows", found)[0].fixed == ()
+
+
+def test_a_fix_in_another_release_of_debian_mends_nothing_in_this_one() -> None:
+    found = report(part("git", "DEBIAN-CVE-1"))
+    package = found["results"][0]["packages"][0]  # type: ignore[index]
+    package["package"]["ecosystem"] = "Debian:13"
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1:2.51"}]}]
+    here = {"package": {"name": "git", "ecosystem": "Debian:13"}, "ranges": [{"type": "ECOSYSTEM", "events": []}]}
+    newer = {"package": {"name": "git", "ecosystem": "Debian:14"}, "ranges": ranges}
+    package["vulnerabilities"][0]["affected"] = [here, newer]
+
+    without = scan.holes("flows", found)[0].fixed
+    here["ranges"] = ranges
+
+    assert (without, scan.holes("flows", found)[0].fixed) == ((), ("1:2.51",))
 
 
 def test_a_report_without_results_has_no_holes() -> None:

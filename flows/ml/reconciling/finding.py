@@ -69,7 +69,7 @@ class Limits:
     keep_days, keep_versions: versions younger than that many days stay, and the newest so many; months' addresses go by
         the same days. No days: nothing is deleted by age.
     keep_promotions: versions of the ledger's last so many entries stay.
-    monthly_days: after how many days without a successful ``monthly`` that is said. None: never.
+    monthly_days: after how many days without a successful ``monthly`` that is said. 0: never.
     news_months: after how many times as many days without a new month that is said.
     """
 
