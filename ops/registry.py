@@ -142,7 +142,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise RegistryError("REGISTRY is empty. Say where the images go: make push-images REGISTRY=<host>/<path>.")
     stored = push(here().root, images.images(here().root, given.registry), say)
     print("\n".join(f"{one.name}={one.pinned}" for one in stored))
-    summary.outputs({one.name: one.pinned for one in stored})
     summary.add(f"## Images\n\n{table(stored)}")
     return 0
 

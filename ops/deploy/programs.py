@@ -21,11 +21,7 @@ REMEDIES = {
 
 
 class ProgramFailed(NotDeployed):
-    """A program ended badly; ``said`` is what it printed on standard error."""
-
-    def __init__(self, sentence: str, said: str = "") -> None:
-        super().__init__(sentence)
-        self.said = said
+    """A program ended badly."""
 
 
 class NotOnPath(NotDeployed):
@@ -55,7 +51,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ProgramFailed(f"{' '.join(argv[:2])} got no answer within {patience:g} s. Try again.") from error
     if done.returncode:
-        raise ProgramFailed(f"{' '.join(argv[:2])} says: {last_words(done.stderr or done.stdout)}", done.stderr)
+        raise ProgramFailed(f"{' '.join(argv[:2])} says: {last_words(done.stderr or done.stdout)}")
     return done.stdout
 
 

@@ -48,18 +48,13 @@ def test_a_base_that_could_not_be_scored_leaves_its_columns_empty() -> None:
     assert "| all | 1,200 | 6.500 |  | 4.300 |  |" in page(alone).splitlines()
 
 
-def test_a_summary_and_outputs_are_appended_where_the_workflow_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_summary_is_appended_where_the_workflow_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
 
     summary.add("# one\n")
     summary.add("# two")
-    summary.outputs({"flows": "sha256:1", "server": "sha256:2"})
 
     assert (tmp_path / "summary").read_text() == "# one\n\n# two\n\n"
-    assert (tmp_path / "output").read_text() == "flows=sha256:1\nserver=sha256:2\n"
 
 
 def test_outside_a_workflow_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

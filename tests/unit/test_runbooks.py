@@ -20,7 +20,10 @@ PROGRAMS = {"brew", "helm", "kubectl", "make", "prefect", "python", "uv"}
 """What a command within the text begins with."""
 WITHIN = {
     "helm rollback trainyard --namespace trainyard": ("tests/cluster/test_install_lifecycle.py", 'helm("rollback"'),
-    "helm test": ("tests/cluster/test_install_lifecycle.py", 'helm("test"'),
+    "helm test trainyard --namespace trainyard --logs": (
+        "tests/cluster/test_install_bad_input.py",
+        '.helm("test", "--logs"',
+    ),
     "helm uninstall": ("tests/cluster/test_install_lifecycle.py", 'helm("uninstall")'),
     "kubectl --namespace trainyard logs job/trainyard-roles": (
         "tests/cluster/test_install_postgres.py",
