@@ -206,7 +206,7 @@ def _provisioned_from(place: Place) -> str:
     files = [
         place.root / "prefect.yaml",
         *sorted(place.root.glob("flows/**/*.py")),
-        *sorted(place.root.glob("ops/*.py")),
+        *sorted(place.root.glob("ops/**/*.py")),
         *sorted(place.root.glob("infra/helm/trainyard/files/bootstrap/*.py")),
     ]
     digest = hashlib.sha256(f"{revision(place)} {os.environ.get('NOTICE_WEBHOOK_URL', '')}".encode())
