@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,19 @@ class Platform:
             return f"{client.read_flow(client.read_deployment(made).flow_id).name}/{name}"
 
     def start(self, deployment: str, parameters: Mapping[str, Any] | None = None, **options: Any) -> FlowRun:
-        """A run of a deployment, not waited for; ``options`` as ``job_variables`` or ``tags``."""
+        """A run of a deployment, not waited for; ``options`` as ``job_variables`` or ``tags``.
+
+        Where a dozen runs begin at once SQLite may refuse one for longer than Prefect's client tries: once more, then.
+        """
         with self.client() as client:
             found = client.read_deployment_by_name(deployment)
-            return client.create_flow_run_from_deployment(found.id, parameters=dict(parameters or {}), **options)
+            create = partial(client.create_flow_run_from_deployment, parameters=dict(parameters or {}), **options)
+            try:
+                return create(found.id)
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != 503:
+                    raise
+                return create(found.id)
 
     def wait(
         self, run: FlowRun, seconds: float, until: Callable[[FlowRun], bool] = lambda run: False, every: float = POLL
