@@ -2,13 +2,12 @@
 
 import getpass
 import os
-import re
 import tempfile
 from pathlib import Path
 
 from ops.deploy.errors import NotDeployed
 from ops.deploy.programs import ProgramFailed, run
-from ops.pull import Source
+from ops.pull import PullError, source
 
 SHOWN = 10
 """How many files that differ are named."""
@@ -35,12 +34,11 @@ def require_published(commit: str, repository: str) -> None:
 
     A token in ``GIT_TOKEN`` opens a private repository, as it does for a pod.
     """
-    if re.match(r"https?://[^/]*@", repository):
-        raise NotDeployed(
-            "the repository's address holds a user or a password. Give them as GIT_TOKEN, and the address alone with "
-            "--repository."
-        )
-    known = Source(repository, commit, os.environ.get("GIT_TOKEN", "")).environment
+    given = {"GIT_REPOSITORY": repository, "TRAINYARD_GIT_SHA": commit, "GIT_TOKEN": os.environ.get("GIT_TOKEN", "")}
+    try:
+        known = source(given).environment
+    except PullError as error:
+        raise NotDeployed(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:  # a repository that has the commit would not ask
         place = Path(folder)
         run(["git", "init", "--quiet", "--bare"], cwd=place)
