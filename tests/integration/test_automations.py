@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect import flow
@@ -52,7 +52,7 @@ def writing(database: Path) -> Iterator[None]:
     code = (
         "import os, sqlite3, sys, time\n"
         "database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
-        "database.execute('CREATE TABLE written (one)')\n"
+        "database.execute('CREATE TABLE IF NOT EXISTS written (one)')\n"
         "while os.getppid() == int(sys.argv[2]):\n"
         "    database.execute('INSERT INTO written VALUES (1)')\n"
         "    time.sleep(0.002 if time.time() % 1 < 0.5 else 0.1)\n"
@@ -255,17 +255,44 @@ def test_a_run_that_fails_by_whatever_name_or_crashes_is_told_with_its_sentence_
     ]
 
 
-def test_an_alarm_of_the_monitor_is_told(lab: Lab, hook: Hook, notices: Callable[[str], str]) -> None:
+def test_every_failure_is_told_once_while_the_database_is_busy(
+    lab: Lab, env: dict[str, str], hook: Hook, notices: Callable[[str], str]
+) -> None:
+    """A trigger that SQLite refuses has the server show the event once more to all of them, in no order: there are
+    more that it refuses than one."""
+    import automations
+
+    silent, *_ = automations.wanted(120, 120, POOL)
+    for number in range(4):
+        automations.apply(lab.client, silent.model_copy(update={"name": f"{silent.name}, {number}"}))
+    automations.apply(lab.client, automations.rerun(POOL))
+    notices(hook.address)
+    runs = [lab.run(Pending(), Running()) for _ in range(12)]
+    with writing(Path(env["PREFECT_HOME"]).parent / "server" / "prefect.db"):
+        for run in runs:
+            lab.go(run, Failed(message="no rows"))
+        hook.wait(len(runs))
+    lab.settle()
+
+    told = [text.split(" is Failed: ")[0] for text in hook.wait(len(runs)) if " is Failed: " in text]
+    assert sorted(told) == sorted(run.name for run in runs)
+
+
+def test_every_alarm_of_the_monitor_is_told(lab: Lab, hook: Hook, notices: Callable[[str], str]) -> None:
     notices(hook.address)
 
-    emit_event(
-        event="trainyard.monitor.alarm",
-        resource={"prefect.resource.id": "trainyard.model.trip-duration", "prefect.resource.name": "trip-duration"},
-        payload={"month": "2023-03", "alarms": ["the error is 1.2 times that at promotion", "distance drifts"]},
-    )
+    for month in ("2023-03", "2023-04"):  # of two runs, at the same moment
+        run = {"prefect.resource.id": f"prefect.flow-run.{uuid4()}", "prefect.resource.role": "flow-run"}
+        emit_event(
+            event="trainyard.monitor.alarm",
+            resource={"prefect.resource.id": "trainyard.model.trip-duration", "prefect.resource.name": "trip-duration"},
+            related=[run],
+            payload={"month": month, "alarms": ["the error is 1.2 times that at promotion", "distance drifts"]},
+        )
 
-    assert hook.wait(1) == [
-        "Alarm: trip-duration on 2023-03: the error is 1.2 times that at promotion; distance drifts"
+    assert sorted(hook.wait(2)) == [
+        f"Alarm: trip-duration on {month}: the error is 1.2 times that at promotion; distance drifts"
+        for month in ("2023-03", "2023-04")
     ]
 
 

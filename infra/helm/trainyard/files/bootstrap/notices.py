@@ -5,6 +5,7 @@ name by its id.
 """
 
 import os
+from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -22,6 +23,11 @@ BLOCK = "trainyard-notices"
 FAILED, ALARM = "A run that failed is told to the webhook", "An alarm of the monitor is told to the webhook"
 LONGEST = 1500
 """Characters of a run's sentence in a notice: chat servers cut or refuse longer ones."""
+DEAF = timedelta(seconds=1)
+"""How long a trigger that has fired for a run is deaf to it, by the time of its events.
+
+Where the database refuses one automation, Prefect shows all of them the event again, with the time it had before.
+"""
 
 
 def apply(client: SyncPrefectClient, pool_name: str, ui_url: str) -> str:
@@ -51,8 +57,10 @@ def failed(block_id: UUID, pool_name: str, ui_url: str) -> AutomationCore:
         posture=Posture.Reactive,
         match={"prefect.resource.id": "prefect.flow-run.*", "prefect.state-type": ["FAILED", "CRASHED"]},
         match_related={"prefect.resource.role": "work-pool", "prefect.resource.name": pool_name},
+        for_each={"prefect.resource.id"},
         expect={"prefect.flow-run.*"},
         threshold=1,
+        within=DEAF,
     )
     sentence = f"(flow_run.state.message or '')[:{LONGEST}]"
     link = f"'{ui_url}/runs/flow-run/' ~ flow_run.id"
@@ -61,8 +69,14 @@ def failed(block_id: UUID, pool_name: str, ui_url: str) -> AutomationCore:
 
 
 def alarm(block_id: UUID) -> AutomationCore:
-    """Tells of every alarm of the monitor."""
-    trigger = EventTrigger(posture=Posture.Reactive, expect={"trainyard.monitor.alarm"}, threshold=1)
+    """Tells of every alarm of the monitor; its runs have one each."""
+    trigger = EventTrigger(
+        posture=Posture.Reactive,
+        for_each={"related:flow-run:prefect.resource.id"},
+        expect={"trainyard.monitor.alarm"},
+        threshold=1,
+        within=DEAF,
+    )
     text = "'Alarm: ' ~ (event.resource.name or event.resource.id) ~ ' on ' ~ event.payload.month ~ ': '"
     text += f" ~ (event.payload.alarms|join('; '))[:{LONGEST}]"
     return _telling(ALARM, trigger, block_id, text)

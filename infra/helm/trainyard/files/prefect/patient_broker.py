@@ -4,7 +4,7 @@ A trigger of an automation reads its count and then writes it, in one transactio
 between, SQLite refuses at once, without the patience that is set for it. Prefect tries such an event three times more
 within a tenth of a second and puts it aside: under load a crash is then not seen, or a silence. Here it is tried for
 ``PATIENCE`` seconds, ever more slowly, and not in time with whoever writes at intervals. An event that is tried again
-may be counted again by a trigger that had its turn before, as with Prefect's own tries: those of ours ask for one.
+is seen again by a trigger that had its turn before, as with Prefect's own tries: those of ours are deaf to it then.
 """
 
 import asyncio
