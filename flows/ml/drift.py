@@ -10,6 +10,7 @@ bins alone is taken off, so that a limit means the same for ten thousand rows as
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -81,7 +82,8 @@ def reference(rows: pl.LazyFrame, watched: Watched) -> Reference:
     """An input over training rows; a number's bins hold equally many of them, as far as equal values allow."""
     edges: tuple[float, ...] = ()
     if watched.bins:
-        quantiles = [watched.value.quantile(part / watched.bins).alias(str(part)) for part in range(1, watched.bins)]
+        number = _numbers(watched)
+        quantiles = [number.quantile(part / watched.bins).alias(str(part)) for part in range(1, watched.bins)]
         found = rows.select(quantiles).collect(engine="streaming").row(0)
         edges = tuple(sorted({float(edge) for edge in found if edge is not None}))
     return Reference(watched, edges, count(rows, watched, edges))
@@ -91,12 +93,13 @@ def count(rows: pl.LazyFrame, watched: Watched, edges: tuple[float, ...]) -> Cou
     """The rows of an input by bin; an edge belongs to the bin above it. What is not a number has no value."""
     value = watched.value
     if watched.bins:
-        number = value.cast(pl.Float64)
-        value = pl.when(number.is_finite()).then(pl.sum_horizontal(pl.lit(0), *(number >= edge for edge in edges)))
+        number = _numbers(watched)
+        value = pl.when(number.is_not_null()).then(pl.sum_horizontal(pl.lit(0), *(number >= edge for edge in edges)))
     found = rows.select(bin=value).group_by("bin").len().collect(engine="streaming")
     rows_of = dict(found.iter_rows())
     missing = rows_of.pop(None, 0)
-    named = {_name(edges, key) if watched.bins else str(key): number for key, number in rows_of.items()}
+    names = _names(edges)
+    named = {names[key] if watched.bins else str(key): number for key, number in rows_of.items()}
     return Counts(dict(sorted(named.items())), missing)
 
 
@@ -156,10 +159,19 @@ def _columns(counts: Counts, kept: list[str]) -> Floats:
     return np.array([*rows, counts.present - sum(rows)], dtype=np.float64)
 
 
-def _name(edges: tuple[float, ...], at: int) -> str:
-    """A bin of a number as people read it."""
+def _numbers(watched: Watched) -> pl.Expr:
+    """The values of an input that are numbers; null where one is none."""
+    number = watched.value.cast(pl.Float64)
+    return pl.when(number.is_finite()).then(number)
+
+
+def _names(edges: tuple[float, ...]) -> list[str]:
+    """The bins of a number as people read them: by six digits, or as many as tell the edges apart."""
     if not edges:
-        return "any"
-    if at == 0:
-        return f"below {edges[0]:g}"
-    return f"{edges[at - 1]:g} to {edges[at]:g}" if at < len(edges) else f"{edges[-1]:g} and above"
+        return ["any"]
+    digits = 6
+    while len({f"{edge:.{digits}g}" for edge in edges}) < len(edges):
+        digits += 1
+    written = [f"{edge:.{digits}g}" for edge in edges]
+    between = (f"{low} to {high}" for low, high in pairwise(written))
+    return [f"below {written[0]}", *between, f"{written[-1]} and above"]

@@ -137,6 +137,28 @@ def test_a_value_of_an_edge_belongs_to_the_bin_above_and_bins_are_named_for_peop
     assert found.bins == {"1 to 2.5": 2, "2.5 and above": 2, "below 1": 1}
 
 
+def test_edges_that_six_digits_do_not_tell_apart_have_bins_of_their_own() -> None:
+    edges = (1234567.0, 1234568.0, 1234570.0)
+
+    found = drift.count(pl.DataFrame({"miles": [1.0, *edges]}).lazy(), MILES, edges)
+
+    assert found.bins == {
+        "below 1234567": 1,
+        "1234567 to 1234568": 1,
+        "1234568 to 1234570": 1,
+        "1234570 and above": 1,
+    }
+
+
+def test_what_is_no_number_makes_no_edge() -> None:
+    rows = pl.DataFrame({"miles": [1.0, 2.0, 3.0, *[math.nan] * 20, *[math.inf] * 20]})
+
+    found = drift.reference(rows.lazy(), MILES)
+
+    assert found.edges == (1.0, 2.0, 3.0)
+    assert found.counts.missing == 40
+
+
 def test_equal_values_make_fewer_bins_and_none_at_all_makes_no_error() -> None:
     same = pl.DataFrame({"miles": [3.0] * 50})
     none = pl.DataFrame({"miles": [None] * 50}, schema={"miles": pl.Float64})
