@@ -37,6 +37,7 @@ def services(place: Place, ports: Ports) -> list[Service]:
             {
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
                 "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": BROKER.stem,
+                "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": BROKER.stem,
                 "PYTHONPATH": str(BROKER.parent),
                 "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
                 "PREFECT_UI_API_URL": f"http://127.0.0.1:{ports.prefect}/api",

@@ -67,6 +67,7 @@ def _prefect(folder: Path, port: int) -> Server:
             "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": BROKER.stem,
+            "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": BROKER.stem,
             "PYTHONPATH": str(BROKER.parent),
         },
         url=f"http://127.0.0.1:{port}",

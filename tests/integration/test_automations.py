@@ -13,8 +13,8 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import State, StateType
-from prefect.events import emit_event
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.events import Event, RelatedResource, Resource, emit_event
 from prefect.states import AwaitingRetry, Cancelled, Cancelling, Completed, Crashed, Failed, Pending, Running
 
 from ops import chart
@@ -47,8 +47,9 @@ def lab(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 
 
 @contextmanager
-def writing(database: Path) -> Iterator[None]:
+def writing(env: dict[str, str]) -> Iterator[None]:
     """Another process writes to Prefect's database, by half seconds, as its own many connections do under load."""
+    database = Path(env["PREFECT_HOME"]).parent / "server" / "prefect.db"
     code = (
         "import os, sqlite3, sys, time\n"
         "database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
@@ -113,7 +114,7 @@ def test_every_run_that_crashed_is_run_again_while_the_database_is_busy(lab: Lab
     for found in automations.wanted(120, 120, POOL):  # which read what they write, too
         automations.apply(lab.client, found)
     runs = [lab.run(Pending(), Running()) for _ in range(12)]
-    with writing(Path(env["PREFECT_HOME"]).parent / "server" / "prefect.db"):
+    with writing(env):
         for run in runs:
             lab.go(run, Crashed(message="killed"))
 
@@ -219,6 +220,18 @@ def test_a_run_that_does_not_start_is_crashed_and_left(lab: Lab) -> None:
     assert str(run.state.message).startswith(f"it did not start within {SHORT} s: the image cannot be pulled")
 
 
+def test_a_run_that_was_put_back_at_once_and_does_not_start_again_is_crashed(lab: Lab) -> None:
+    import automations
+
+    for wanted in automations.wanted(600, SHORT, "kubernetes"):
+        automations.apply(lab.client, wanted)
+
+    run = lab.wait(lab.run(Pending(), Running(), AwaitingRetry(), Pending()), StateType.CRASHED)
+
+    assert run.state
+    assert str(run.state.message).startswith(f"it did not start within {SHORT} s: the image cannot be pulled")
+
+
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     """A webhook that takes JSON."""
@@ -255,27 +268,57 @@ def test_a_run_that_fails_by_whatever_name_or_crashes_is_told_with_its_sentence_
     ]
 
 
-def test_every_failure_is_told_once_while_the_database_is_busy(
-    lab: Lab, env: dict[str, str], hook: Hook, notices: Callable[[str], str]
-) -> None:
-    """A trigger that SQLite refuses has the server show the event once more to all of them, in no order: there are
-    more that it refuses than one."""
+@pytest.fixture
+def refused(lab: Lab) -> None:
+    """Automations that SQLite refuses while another process writes: the server then shows the event to all of them
+    again, in no order. They are more than one, so that some come after those that a test looks at."""
     import automations
 
     silent, *_ = automations.wanted(120, 120, POOL)
     for number in range(4):
         automations.apply(lab.client, silent.model_copy(update={"name": f"{silent.name}, {number}"}))
     automations.apply(lab.client, automations.rerun(POOL))
+
+
+@pytest.mark.usefixtures("refused")
+def test_every_failure_is_told_once_while_the_database_is_busy(
+    lab: Lab, env: dict[str, str], hook: Hook, notices: Callable[[str], str]
+) -> None:
     notices(hook.address)
     runs = [lab.run(Pending(), Running()) for _ in range(12)]
-    with writing(Path(env["PREFECT_HOME"]).parent / "server" / "prefect.db"):
+    with writing(env):
         for run in runs:
             lab.go(run, Failed(message="no rows"))
-        hook.wait(len(runs))
+        hook.wait(len(runs) // 2)
+    hook.wait(len(runs))
     lab.settle()
 
     told = [text.split(" is Failed: ")[0] for text in hook.wait(len(runs)) if " is Failed: " in text]
     assert sorted(told) == sorted(run.name for run in runs)
+
+
+@pytest.mark.usefixtures("refused")
+def test_a_failure_that_the_server_hears_of_too_early_is_told_while_the_database_is_busy(
+    lab: Lab, env: dict[str, str], hook: Hook, notices: Callable[[str], str]
+) -> None:
+    """It is put aside until what it follows was there, and would not be tried again."""
+    notices(hook.address)
+    runs = [lab.run(Pending(), Running()) for _ in range(6)]
+    with writing(env):
+        for run in runs:
+            first, then = told_of(run, "Running"), told_of(run, "Failed")
+            for each in (then.model_copy(update={"follows": first.id}), first):
+                lab.client.request("POST", "/events", json=[each.model_dump(mode="json")])
+        hook.wait(len(runs) // 2)
+
+    assert len(set(hook.wait(len(runs)))) == len(runs)
+
+
+def told_of(run: FlowRun, state: str) -> Event:
+    """What a server says of a state of a run of the pool."""
+    pool = {"prefect.resource.id": "its", "prefect.resource.name": POOL, "prefect.resource.role": "work-pool"}
+    of = {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.state-type": state.upper()}
+    return Event(event=f"prefect.flow-run.{state}", resource=Resource(of), related=[RelatedResource(pool)])
 
 
 def test_every_alarm_of_the_monitor_is_told(lab: Lab, hook: Hook, notices: Callable[[str], str]) -> None:

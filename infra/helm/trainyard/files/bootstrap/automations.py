@@ -90,13 +90,17 @@ def rerun(pool_name: str) -> AutomationCore:
 
 
 def _missed(after: set[str], expect: set[str], within: timedelta) -> EventTrigger:
-    """None of ``expect`` followed in time."""
+    """None of ``expect`` followed in time.
+
+    The time begins anew with each event of ``after``: to Prefect that is so where it is one of those expected, too.
+    Otherwise the next start of a run that was put back soon is not looked at.
+    """
     return EventTrigger(
         posture=Posture.Proactive,
         match={"prefect.resource.id": "prefect.flow-run.*"},
         for_each={"prefect.resource.id"},
         after=after,
-        expect=expect,
+        expect=expect | after,
         threshold=1,
         within=within,
     )

@@ -23,10 +23,10 @@ BLOCK = "trainyard-notices"
 FAILED, ALARM = "A run that failed is told to the webhook", "An alarm of the monitor is told to the webhook"
 LONGEST = 1500
 """Characters of a run's sentence in a notice: chat servers cut or refuse longer ones."""
-DEAF = timedelta(seconds=1)
-"""How long a trigger that has fired for a run is deaf to it, by the time of its events.
+DEAF = timedelta(hours=1)
+"""How long a trigger that has fired for a state of a run, or for an alarm, is deaf to it.
 
-Where the database refuses one automation, Prefect shows all of them the event again, with the time it had before.
+Where the database refuses one automation, Prefect shows all of them the event again, for some minutes.
 """
 
 
@@ -57,7 +57,7 @@ def failed(block_id: UUID, pool_name: str, ui_url: str) -> AutomationCore:
         posture=Posture.Reactive,
         match={"prefect.resource.id": "prefect.flow-run.*", "prefect.state-type": ["FAILED", "CRASHED"]},
         match_related={"prefect.resource.role": "work-pool", "prefect.resource.name": pool_name},
-        for_each={"prefect.resource.id"},
+        for_each={"prefect.resource.id", "prefect.state-timestamp"},
         expect={"prefect.flow-run.*"},
         threshold=1,
         within=DEAF,

@@ -5,17 +5,24 @@ between, SQLite refuses at once, without the patience that is set for it. Prefec
 within a tenth of a second and puts it aside: under load a crash is then not seen, or a silence. Here it is tried for
 ``PATIENCE`` seconds, ever more slowly, and not in time with whoever writes at intervals. An event that is tried again
 is seen again by a trigger that had its turn before, as with Prefect's own tries: those of ours are deaf to it then.
+
+Events that came before the one they follow are tried with that one: ``PREFECT_SERVER_EVENTS_CAUSAL_ORDERING``.
 """
 
 import asyncio
 import random
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
+from prefect.server.events.ordering import event_handler
+from prefect.server.events.ordering import memory as ordering
+from prefect.server.events.schemas.events import ReceivedEvent
 from prefect.server.utilities.messaging import Message, MessageHandler, memory
 from prefect.server.utilities.messaging.memory import Cache, Publisher, break_topic, ephemeral_subscription
 from sqlalchemy.exc import OperationalError
 
-__all__ = ["Cache", "Consumer", "Publisher", "break_topic", "ephemeral_subscription"]
+__all__ = ["Cache", "CausalOrdering", "Consumer", "Publisher", "break_topic", "ephemeral_subscription"]
 PATIENCE = 60.0
 FIRST, LONGEST = 0.02, 0.5
 """Seconds between two tries: at first, and at most."""
@@ -44,3 +51,19 @@ def patient(handler: MessageHandler) -> MessageHandler:
             pause = min(2 * pause, LONGEST)
 
     return handle
+
+
+class CausalOrdering(ordering.CausalOrdering):
+    """An event is done once those that waited for it are: what Prefect takes for done it does not try again."""
+
+    @asynccontextmanager
+    async def preceding_event_confirmed(
+        self, handler: event_handler, event: ReceivedEvent, depth: int = 0
+    ) -> AsyncGenerator[None]:
+        """Around the evaluation of an event, and before that of those that waited for it."""
+        try:
+            async with super().preceding_event_confirmed(handler, event, depth):
+                yield
+        except OperationalError:
+            self._seen_events.pop(event.id, None)
+            raise
