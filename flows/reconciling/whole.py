@@ -56,6 +56,9 @@ class Reconcile:
     notes: list[str] = field(default_factory=list)
     failed: bool = False
     prefect_answers: bool = True
+    torn: set[str] = field(default_factory=set)
+    """Models whose champion MLflow or the ledger has lost, and their datasets: until a person has put that right,
+    nobody knows what is referred to."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def run(self) -> "Reconcile":
@@ -98,10 +101,13 @@ class Reconcile:
         self._all(runs.orphans(under_way, dead, self.limits, self.now), self._end)
 
     def _models(self, models: list[ModelFacts], staying: list[Version]) -> None:
-        for name in self.systems.models:
+        for name, dataset in self.systems.models.items():
             found = facts.of_model(self.systems.lake, self.systems.registry, name)
             models.append(found)
-            gone = self._all(registry_findings.find(found, self.limits, self.now), self._repairing(found))
+            findings = registry_findings.find(found, self.limits, self.now)
+            if any(finding.kind is Kind.CHAMPION for finding in findings):
+                self.torn |= {name, dataset}
+            gone = self._all(findings, self._repairing(found))
             gone += self._all(retention.old_versions(found, self.limits, self.now), self._repairing(found))
             numbers = {one.target[0] for one in gone if one.kind in (Kind.DOUBLE, Kind.OLD_VERSION)}
             staying += [version for version in found.versions if str(version.number) not in numbers]
@@ -110,7 +116,7 @@ class Reconcile:
                 staying += [version for version in self.systems.registry.versions(name) if version.fingerprint]
 
     def _lake(self, models: list[ModelFacts], staying: list[Version]) -> None:
-        found = facts.of_lake(self.systems.lake, models, staying)
+        found = facts.of_lake(self.systems.lake, models, staying, self.limits)
         old = retention.old_months(found.listed, found.current, found.used, self.limits, self.now)
         findings = lake_findings.find(found, self.limits, self.now, old)
         self._all([*old, *findings], lambda finding: repairs.in_lake(self.systems.lake, finding))
@@ -154,6 +160,8 @@ class Reconcile:
     def _hands_off(self, finding: Finding) -> str:
         """Why a finding is let be. Prefect is asked anew each time: a run may have begun since the last one, and ended,
         and what was found may be in use by now."""
+        if finding.kind in DELETES and finding.owner in self.torn:
+            return "let be: first the champion of the ledger is to be in service again"
         if not self.prefect_answers:
             return "let be: only Prefect knows what is under way" if finding.kind in DELETES else ""
         if finding.owner and finding.owner in self.systems.prefect.busy(self.began):

@@ -52,6 +52,28 @@ def test_a_champion_that_mlflow_has_lost_is_for_a_person_and_said_each_time(home
         assert found.failed
 
 
+def test_nothing_of_a_model_is_deleted_while_mlflow_has_lost_its_champion(home: Home, plants: Plants) -> None:
+    """It may be restored, and then needs what only its version refers to."""
+    oldest, older, champion = (plants.version(name) for name in "cab")
+    plants.promote(champion, "b")
+    home.registry.set_champion(MODEL, champion)
+    plants.mlflow.delete_model_version(MODEL, str(champion))
+    staged = [f"candidates/{MODEL}/b/0-naive.parquet", f"candidates/{MODEL}/d/0-naive.parquet"]
+    for key in staged:
+        home.lake.put_new(key, b"x")
+    limits = Limits(settle=AT_ONCE.settle, stale=AT_ONCE.stale, keep_versions=1, keep_promotions=1)
+
+    found = look(limits, now=IN_A_YEAR)
+
+    let_be = "let be: first the champion of the ledger is to be in service again"
+    assert about(found, "version beyond retention", "staged object nothing refers to") == [
+        ("version beyond retention", f"version {oldest} of {MODEL}", let_be),
+        ("staged object nothing refers to", f"candidates/{MODEL}/d", let_be),
+    ]
+    assert plants.numbers() == [oldest, older]
+    assert all(home.lake.find(key) for key in staged)
+
+
 def test_an_alias_without_a_ledger_is_for_a_person_and_stays(home: Home, plants: Plants) -> None:
     number = plants.version("a")
     home.registry.set_champion(MODEL, number)

@@ -8,6 +8,7 @@ from flows.ml import ledger, predictions
 from flows.ml.lake import Lake, Listed, ObjectMissing
 from flows.ml.manifest import Manifest
 from flows.ml.reconciling import lake_findings
+from flows.ml.reconciling.finding import Limits
 from flows.ml.reconciling.lake_findings import ADDRESS, FOLDERS, PREDICTIONS, LakeFacts
 from flows.ml.reconciling.registry_findings import ModelFacts
 from flows.ml.registry import Version
@@ -20,7 +21,7 @@ def of_model(lake: Lake, registry: Upkeep, model: str) -> ModelFacts:
     return ModelFacts(model, ledger.entries(lake, model), aliases, versions, runs)
 
 
-def of_lake(lake: Lake, models: Sequence[ModelFacts], versions: Sequence[Version]) -> LakeFacts:
+def of_lake(lake: Lake, models: Sequence[ModelFacts], versions: Sequence[Version], limits: Limits) -> LakeFacts:
     """What is in the lake; ``versions`` are those that stay, of these models and of any other.
 
     Manifests are read before the list is: what a landing puts in between is young, and let be.
@@ -29,12 +30,13 @@ def of_lake(lake: Lake, models: Sequence[ModelFacts], versions: Sequence[Version
     listed = [one for folder in FOLDERS for one in lake.listed(f"{folder}/")]
     manifests = {**{_month(found): found for found in current.values()}, **_manifests(lake, listed)}
     entries = [entry for model in models for entry in model.entries]
+    promoted = [entry for model in models for entry in model.entries[-limits.keep_promotions :]]
     return LakeFacts(
         listed=listed,
         uploads=lake.uploads(),
         current={place: found.address for place, found in current.items()},
         quarantined={key: found.quarantine.name for key, found in manifests.items() if found.quarantine},
-        fingerprints={version.fingerprint for version in versions},
+        fingerprints={version.fingerprint for version in versions} | {entry.fingerprint for entry in promoted},
         decisions={version.tags.get("decision", "") for version in versions} | {entry.decision for entry in entries},
         used=lake_findings.used(listed, versions),
         predicted=dict(_predicted(lake, listed)),

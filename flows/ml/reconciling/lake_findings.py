@@ -49,7 +49,8 @@ class LakeFacts:
     """What is in the lake, and what is referred to.
 
     ``current`` is the address of each (dataset, month); ``quarantined`` maps the keys of manifests to the objects of
-    broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger;
+    broken rows that they name; ``fingerprints`` and ``decisions`` are those of versions that stay, and of the ledger,
+    whose last promotions MLflow may have lost;
     ``used`` are the addresses that these versions were trained on and judged by, and those that were scored.
     ``predicted`` maps the keys of manifests of predictions that can be read to the file that each names, None where
     that is gone. ``models`` are those whose versions and ledger these references are from: what is another's is let be.
