@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flows.ml.errors import TrainyardError
 
 PREFIX = "TRAINYARD_"
+IN_A_POD = "KUBERNETES_SERVICE_HOST"
+"""What Kubernetes sets in every pod. There the settings are the chart's, which checks their names itself and may be
+newer than this code."""
 STORED_THREADS = "OMP_NUM_THREADS"
 """What code stored with a model reads when it is loaded."""
 
@@ -64,12 +67,11 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the settings from the environment.
 
-    Raises ``SettingsError`` with every malformed, missing or unknown variable, each by its name.
+    Raises ``SettingsError`` with every malformed, missing or, outside of pods, unknown variable, each by its name.
     """
     known = {str(field.validation_alias or _variable(name)) for name, field in Settings.model_fields.items()}
-    problems = [
-        f"{name}: no such setting" for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known
-    ]
+    unknown = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
+    problems = [] if IN_A_POD in os.environ else [f"{name}: no such setting" for name in unknown]
     try:
         settings = Settings()
     except ValidationError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ml.settings import STORED_THREADS, SettingsError, load, serving_threads
+from flows.ml.settings import IN_A_POD, STORED_THREADS, SettingsError, load, serving_threads
 
 GOOD = {"TRAINYARD_LAKE_BUCKET": "lake", "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}
 
@@ -13,7 +13,7 @@ GOOD = {"TRAINYARD_LAKE_BUCKET": "lake", "MLFLOW_TRACKING_URI": "http://127.0.0.
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("TRAINYARD_") or name == "MLFLOW_TRACKING_URI":
+        if name.startswith("TRAINYARD_") or name in ("MLFLOW_TRACKING_URI", IN_A_POD):
             monkeypatch.delenv(name)
 
 
@@ -47,6 +47,12 @@ def test_every_setting_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert (found.lake_prefix, found.lake_credentials, found.threads) == ("team/a", "block", 3)
     assert (found.mlflow_url, found.scratch, found.git_sha) == ("https://mlflow.example.com", Path("/scratch"), "abc")
+
+
+def test_in_a_pod_what_only_a_newer_chart_knows_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, **GOOD, KUBERNETES_SERVICE_HOST="10.0.0.1", TRAINYARD_OF_TOMORROW="1", TRAINYARD_KEEP_DAYS="90")
+
+    assert load().keep_days == 90
 
 
 def test_all_problems_are_reported_at_once_by_the_names_of_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
