@@ -26,6 +26,8 @@ UNKNOWN = ("triggers", "sla", "push", "version", "version_type", "schedule")
 """Keys that Prefect takes and a deploy does not apply: one that is given is refused, and not left out in silence."""
 IMAGE_LABEL = "trainyard/image"
 """The label that the chart makes of the image's reference, of which Prefect leaves 63 characters."""
+DEFAULT_QUEUE = "default"
+"""The queue of a pool where a deployment names none, by Prefect and by the bootstrap."""
 FROM_SERVER = (PlaceholderType.BLOCK_DOCUMENT, PlaceholderType.VARIABLE)
 
 
@@ -78,11 +80,10 @@ def _deployment(entry: Entry, shared: Mapping[str, Any], variables: Mapping[str,
         "job_variables": labelled(pool.get("job_variables") or {}),
         "pull_steps": [pull] if isinstance(pull, dict) else pull,
         "work_pool_name": pool["name"],
+        "work_queue_name": pool.get("work_queue_name") or DEFAULT_QUEUE,
         "version": variables.get("TRAINYARD_GIT_SHA", "")[:12] or None,
         **_limit(config.get("concurrency_limit")),
     }
-    if queue := pool.get("work_queue_name"):
-        settings["work_queue_name"] = queue
     schedules = tuple(_schedule(each) for each in config.get("schedules") or [])
     return Deployment(config["flow_name"], config["name"], settings, schedules, bool(config.get("paused")))
 

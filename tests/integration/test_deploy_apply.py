@@ -183,16 +183,17 @@ def test_what_somebody_changed_by_hand_is_put_right_and_recorded(own: Project) -
     own.deploy(entry("greet", parameters={"times": 1}))
     found = own.there("greet/it")
     assert found
-    own.client.update_deployment(found.id, DeploymentUpdate(parameters={"times": 9}))
+    own.client.update_deployment(found.id, DeploymentUpdate(parameters={"times": 9}, work_queue_name="operators"))
 
     own.deploy()
 
     after = own.there("greet/it")
     assert after
-    assert after.parameters == {"times": 1}
+    assert (after.parameters, after.work_queue_name) == ({"times": 1}, "default")
     newest = records.head(own.lake)
     assert newest
     assert "    parameter times: 9 -> 1" in newest.changes
+    assert "    work_queue_name: operators -> default" in newest.changes
 
 
 def test_a_deploy_leaves_a_record_and_an_event(own: Project) -> None:
