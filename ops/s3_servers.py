@@ -7,27 +7,31 @@ the environment, waits for ``ready`` to answer 200, and ends it with ``stop_sign
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import boto3
 
 from flows.ml.errors import TrainyardError
+from ops.ports import is_free
 
 REGION = "us-east-1"
 """Both servers take any region; requests must be signed for one."""
 SEAWEEDFS_PORTS = 8
 """S3, master, volume server and filer listen on a port for HTTP and one for gRPC each."""
+UNASKED = range(20000, 30000)
+"""Ports that no system gives to whoever asks for any: Linux has those from 32768 for that, macOS from 49152."""
 VOLUME_MIB = 128
 """Size of a SeaweedFS volume; disk is taken as data comes, not ahead of it."""
 
@@ -110,12 +114,8 @@ def minio_env(access_key: str, secret_key: str) -> dict[str, str]:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of 127.0.0.1 that nobody listens on now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)
+    """Ports of 127.0.0.1 that nobody listens on now, for a server that binds them some seconds later."""
+    return tuple(islice(filter(is_free, random.sample(UNASKED, len(UNASKED))), count))
 
 
 def make_bucket(url: str, bucket: str, access_key: str, secret_key: str) -> None:

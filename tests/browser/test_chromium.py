@@ -39,8 +39,8 @@ def test_a_page_is_open_once_it_shows_every_text_those_in_its_fields_among_them(
 
 
 def test_a_text_that_never_appears_is_named_with_what_the_page_shows(page: Page) -> None:
-    with pytest.raises(BrowserError, match=r"after 1 s it does not show 'Third'\. It shows: First"):
-        page.open(address(LATE), ("First", "Third"), 1)
+    with pytest.raises(BrowserError, match=r"after 5 s it does not show 'Third'\. It shows: First"):
+        page.open(address(LATE), ("First", "Third"), 5)
 
 
 def test_a_picture_is_a_png_of_the_pages_size(page: Page) -> None:

@@ -155,6 +155,9 @@ def _make(place: Cluster, clone: Path, say: Callable[[str], None]) -> None:
     # What these reserve and do not use is room for installations beside the platform, on a node of two cores.
     place.kubectl("set", "resources", "deployments", "--all", "--requests=cpu=10m", namespace="kube-system")
     deploy(place, clone)
+    found = access.find(place)
+    with at(found.environment(place, clone)):
+        Platform(place, clone, found).unschedule()
 
 
 @pytest.fixture(scope="module")

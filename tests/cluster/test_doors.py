@@ -1,6 +1,7 @@
 """Who knocks at the platform's servers without their password, token or name is not let in."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import boto3
 import httpx
@@ -18,6 +19,11 @@ EXPERIMENT = "/api/2.0/mlflow/experiments/create"
 VARIABLE = {"name": "from_another_page", "value": 1}
 
 
+def ask(method: str, address: str, **given: Any) -> httpx.Response:
+    """A request of its own: no cookie is kept. While a model is trained beside it, an answer may take its time."""
+    return httpx.request(method, address, timeout=60, **given)
+
+
 def prefect_login(cluster: Platform) -> tuple[str, str]:
     user, _, password = cluster.access.keys["PREFECT_API_AUTH_STRING"].partition(":")
     return user, password
@@ -29,8 +35,8 @@ def mlflow_login(cluster: Platform) -> tuple[str, str]:
 
 def csrf(cluster: Platform) -> Mapping[str, str]:
     """The headers that a page of Prefect's own sends along."""
-    found = httpx.get(
-        f"{cluster.access.prefect}/api/csrf-token?client=tests", auth=prefect_login(cluster)
+    found = ask(
+        "GET", f"{cluster.access.prefect}/api/csrf-token?client=tests", auth=prefect_login(cluster)
     ).raise_for_status()
     return {"Prefect-Csrf-Token": found.json()["token"], "Prefect-Csrf-Client": "tests"}
 
@@ -42,13 +48,13 @@ def test_prefect_answers_nobody_without_the_password(
 ) -> None:
     asked, page = f"{cluster.access.prefect}/api{path}", csrf(cluster)
 
-    assert httpx.post(asked, json={}, auth=login, headers=page).status_code == 401
-    assert httpx.post(asked, json={}, auth=prefect_login(cluster), headers=page).status_code == 200
+    assert ask("POST", asked, json={}, auth=login, headers=page).status_code == 401
+    assert ask("POST", asked, json={}, auth=prefect_login(cluster), headers=page).status_code == 200
 
 
 def test_prefect_says_without_the_password_only_that_it_is_well(cluster: Platform) -> None:
     answers = {
-        path: httpx.get(f"{cluster.access.prefect}/api{path}").status_code
+        path: ask("GET", f"{cluster.access.prefect}/api{path}").status_code
         for path in ("/health", "/ready", "/admin/version", "/admin/settings", "/work_pools/kubernetes")
     }
 
@@ -58,9 +64,13 @@ def test_prefect_says_without_the_password_only_that_it_is_well(cluster: Platfor
 def test_prefect_takes_no_change_from_another_page(cluster: Platform) -> None:
     asked = f"{cluster.access.prefect}/api/variables/"
 
-    bare = httpx.post(asked, json=VARIABLE, auth=prefect_login(cluster))
-    forged = httpx.post(
-        asked, json=VARIABLE, auth=prefect_login(cluster), headers={**csrf(cluster), "Prefect-Csrf-Token": "forged"}
+    bare = ask("POST", asked, json=VARIABLE, auth=prefect_login(cluster))
+    forged = ask(
+        "POST",
+        asked,
+        json=VARIABLE,
+        auth=prefect_login(cluster),
+        headers={**csrf(cluster), "Prefect-Csrf-Token": "forged"},
     )
 
     assert (bare.status_code, forged.status_code) == (403, 403)
@@ -71,8 +81,8 @@ def test_prefect_takes_no_change_from_another_page(cluster: Platform) -> None:
 def test_prefect_lets_only_pages_of_its_own_address_read_it(cluster: Platform) -> None:
     asked, health = f"{cluster.access.prefect}/api/health", {"Origin": "https://elsewhere.example.org"}
 
-    foreign = httpx.get(asked, headers=health)
-    own = httpx.get(asked, headers={"Origin": cluster.access.prefect})
+    foreign = ask("GET", asked, headers=health)
+    own = ask("GET", asked, headers={"Origin": cluster.access.prefect})
 
     assert "access-control-allow-origin" not in foreign.headers
     assert own.headers["access-control-allow-origin"] == cluster.access.prefect
@@ -82,8 +92,8 @@ def test_prefect_lets_only_pages_of_its_own_address_read_it(cluster: Platform) -
 def test_mlflow_answers_nobody_without_the_password(cluster: Platform, login: tuple[str, str] | None) -> None:
     asked = f"{cluster.access.mlflow}{MODELS}"
 
-    assert httpx.get(asked, auth=login).status_code == 401
-    assert httpx.get(asked, auth=mlflow_login(cluster)).status_code == 200
+    assert ask("GET", asked, auth=login).status_code == 401
+    assert ask("GET", asked, auth=mlflow_login(cluster)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -96,7 +106,7 @@ def test_mlflow_answers_nobody_without_the_password(cluster: Platform, login: tu
     ],
 )
 def test_mlflow_answers_under_the_names_it_has_in_the_cluster(cluster: Platform, host: str) -> None:
-    answer = httpx.get(f"{cluster.access.mlflow}{MODELS}", auth=mlflow_login(cluster), headers={"Host": host})
+    answer = ask("GET", f"{cluster.access.mlflow}{MODELS}", auth=mlflow_login(cluster), headers={"Host": host})
 
     assert answer.status_code == 200
 
@@ -106,7 +116,7 @@ def test_mlflow_answers_under_the_names_it_has_in_the_cluster(cluster: Platform,
     ["elsewhere.example.org", "trainyard-mlflow", "trainyard-mlflow:5001", "a.trainyard-mlflow:5000", "127.0.0.1"],
 )
 def test_mlflow_answers_under_no_other_name(cluster: Platform, host: str) -> None:
-    answer = httpx.get(f"{cluster.access.mlflow}{MODELS}", auth=mlflow_login(cluster), headers={"Host": host})
+    answer = ask("GET", f"{cluster.access.mlflow}{MODELS}", auth=mlflow_login(cluster), headers={"Host": host})
 
     assert answer.status_code == 403
 
@@ -114,8 +124,12 @@ def test_mlflow_answers_under_no_other_name(cluster: Platform, host: str) -> Non
 def test_mlflow_takes_no_change_from_another_page(cluster: Platform) -> None:
     asked, login = f"{cluster.access.mlflow}{EXPERIMENT}", mlflow_login(cluster)
 
-    answer = httpx.post(
-        asked, json={"name": "from-another-page"}, auth=login, headers={"Origin": "https://elsewhere.example.org"}
+    answer = ask(
+        "POST",
+        asked,
+        json={"name": "from-another-page"},
+        auth=login,
+        headers={"Origin": "https://elsewhere.example.org"},
     )
 
     assert answer.status_code == 403

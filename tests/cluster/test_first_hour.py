@@ -26,10 +26,17 @@ ELSEWHERE = ("python -m ops.images --registry registry.example.org/trainyard\n",
 LATER = 'eval "$(python -m ops.images --registry trainyard --tags)"'
 """What a shell has kept from the first section when it comes to the others."""
 ASK = """
-import os, requests
+import os, requests, time
 pair = os.environ["MLFLOW_AUTH_ADMIN_USERNAME"], os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"]
 def ask(what, asked, pair=pair):
-    return requests.post("http://trainyard-mlflow:5000/api/2.0/mlflow/experiments/" + what, json=asked, auth=pair)
+    address, deadline = "http://trainyard-mlflow:5000/api/2.0/mlflow/experiments/" + what, time.monotonic() + 30
+    while True:
+        try:
+            return requests.post(address, json=asked, auth=pair)
+        except requests.ConnectionError:  # a Service leads to a new pod a moment after it is ready
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 """
 """Code with which MLflow is asked from its own pod, as the user of the Secret unless another is given."""
 SEARCH = 'ask("search", {"max_results": 9})'

@@ -25,10 +25,16 @@ def test_what_the_docs_look_at_on_a_laptop_is_there(cluster: Platform, page: Pat
     chosen = [block for block in blocks(heading, page) if within in block]
     # A pod that never starts has no log, and other tests may have left one.
     never = ("--selector=app.kubernetes.io/component=job", "--field-selector=status.phase=Pending")
+    text = "".join(chosen).replace('eval "$(make -s kind-env)"\n', "")
 
     with cluster.disturbing():
         cluster.kubectl("delete", "pods", *never)
-        printed = script(cluster.root, "".join(chosen).replace('eval "$(make -s kind-env)"\n', ""))
+        try:
+            printed = script(cluster.root, text)
+        except AssertionError as error:
+            if "(NotFound)" not in str(error):
+                raise
+            printed = script(cluster.root, text)  # a Job's time to live had ended between its pod's name and its log
 
     assert chosen
     assert "trainyard" in printed

@@ -38,10 +38,11 @@ def reconcile(cluster: Platform, *options: str) -> tuple[bool, str]:
         cluster.kubectl("delete", f"job/{name}", "--cascade=foreground")
 
 
-def repair(cluster: Platform) -> tuple[bool, str]:
-    """A reconcile that takes a run for lost whose Job is yet to come: nobody else may have one begun."""
+@pytest.fixture
+def alone(cluster: Platform) -> Iterator[None]:
+    """Nobody else's run is begun meanwhile: a repair that waits for nothing takes one for lost whose Job is to come."""
     with cluster.disturbing():
-        return reconcile(cluster, "--repair", *AT_ONCE)
+        yield
 
 
 def ended(cluster: Platform, name: str, seconds: float = 240) -> bool:
@@ -121,9 +122,9 @@ def again(cluster: Platform, run: FlowRun, seconds: float = 120) -> None:
 
 
 def test_a_run_without_its_job_is_ended_and_a_job_without_its_run_is_deleted(
-    cluster: Platform, lost_run: FlowRun, lost_job: str
+    cluster: Platform, alone: None, lost_run: FlowRun, lost_job: str
 ) -> None:
-    succeeded, said = repair(cluster)
+    succeeded, said = reconcile(cluster, "--repair", *AT_ONCE)
 
     assert succeeded, said
     assert lost_job not in jobs(cluster)
@@ -133,7 +134,7 @@ def test_a_run_without_its_job_is_ended_and_a_job_without_its_run_is_deleted(
     assert "run without its Job" in str(crashed[0].message)
     for job in cluster.get("jobs", f"--selector=prefect.io/flow-run-id={lost_run.id}"):
         ended(cluster, job["metadata"]["name"], 60)  # until then it is a Job without its run
-    _, said = repair(cluster)
+    _, said = reconcile(cluster, "--repair", *AT_ONCE)
     assert said.splitlines()[-1] == "nothing to do", said
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from ops.deploy import announcement, deploying, lease, records, server
 
 place, name, nth = {place}, {name!r}, {nth}
-lease.DURATION = 1.0 if nth else lease.DURATION
+lease.DURATION = 3.0 if nth else lease.DURATION
 real, calls = getattr(place, name), []
 
 def fatal(*given, **named):
@@ -185,15 +185,15 @@ def test_a_deploy_that_does_not_end_is_not_waited_for_without_end(own: Project) 
 def test_the_lease_of_one_that_was_killed_comes_free_and_that_of_one_that_lives_does_not(
     own: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "DURATION", 0.8)
+    monkeypatch.setattr(lease, "DURATION", 2.4)
     with lease.held(own.lake, "bob", lambda line: None) as require:
-        time.sleep(1.2)
+        time.sleep(3.6)
         require()
         before = own.lake.get(lease.KEY)
     own.lake.delete(lease.KEY)
     own.lake.put_new(lease.KEY, before)
 
-    with lease.held(own.lake, "ann", lambda line: None, patience=3):
+    with lease.held(own.lake, "ann", lambda line: None, patience=8):
         assert own.lake.get_json(lease.KEY)["name"] == "ann"
 
     assert own.lake.get_json(lease.KEY)["token"] == ""
