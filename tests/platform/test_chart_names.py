@@ -148,16 +148,28 @@ def test_prefect_ends_a_run_that_hangs_in_cancelling_with_its_job_before_an_auto
     monkeypatch.syspath_prepend(str(ROOT / "infra/helm/trainyard/files/bootstrap"))
     import automations
 
-    (server,) = chart.case("default").one("Deployment", "-prefect")["spec"]["template"]["spec"]["containers"]
-    given = {each["name"]: each["value"] for each in server["env"] if "value" in each}
-    with mock.patch.dict(os.environ, given, clear=True):
-        services = Settings().server.services
+    services = settings_of_prefect(chart.case("default")).server.services
     rights = chart.case("default").one("Role", "-worker")["rules"]
 
     assert services.cancellation_cleanup.enabled
     assert services.cancellation_cleanup.cancelling_timeout_seconds < automations.CANCELLING.total_seconds()
     assert KubernetesWorker(work_pool_name=POOL).handled_cleanup_kinds == (CANCELLING_TIMEOUT_TEARDOWN,)
     assert any("jobs" in rule["resources"] and "delete" in rule["verbs"] for rule in rights)
+
+
+@pytest.mark.parametrize(("pending", "kept"), [(240, 300), (900, 960), (7200, 3600)])
+def test_a_run_keeps_its_place_within_a_limit_for_as_long_as_its_pod_may_take_to_start(pending: int, kept: int) -> None:
+    found = settings_of_prefect(chart.render({"prefect": {"pendingSeconds": pending}}))
+
+    assert found.server.concurrency.initial_deployment_lease_duration == kept
+
+
+def settings_of_prefect(objects: Objects) -> Settings:
+    """What Prefect makes of the environment of its server."""
+    (server,) = objects.one("Deployment", "-prefect")["spec"]["template"]["spec"]["containers"]
+    given = {each["name"]: each["value"] for each in server["env"] if "value" in each}
+    with mock.patch.dict(os.environ, given, clear=True):
+        return Settings()
 
 
 def test_the_guard_on_deadlines_knows_the_longest_flow() -> None:
