@@ -15,7 +15,8 @@ CANCELLING = timedelta(seconds=90)
 The chart's Prefect ends it sooner, and has the worker delete its Job: this is for a Prefect that is set otherwise.
 """
 
-UNSTARTED = {"prefect.flow-run.Pending", "prefect.flow-run.InfrastructurePending"}
+PENDING = "prefect.flow-run.Pending"
+UNSTARTED = {PENDING, "prefect.flow-run.InfrastructurePending"}
 ENDED = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelled")}
 SENT_BACK = {
     f"prefect.flow-run.{state}" for state in ("Scheduled", "Cancelling", "AwaitingConcurrencySlot", "AwaitingRetry")
@@ -50,7 +51,8 @@ def wanted(silence_seconds: int, pending_seconds: int, pool_type: str) -> tuple[
         _ending(
             "A run that does not start is Crashed",
             "Its image cannot be pulled, no node has room for it, or the worker was lost.",
-            _missed(UNSTARTED, {"prefect.flow-run.Running"} | ENDED | SENT_BACK, pending),
+            # Pending is in both: a run that was put back soon is to start in time once more.
+            _missed(UNSTARTED, {PENDING, "prefect.flow-run.Running"} | ENDED | SENT_BACK, pending),
             StateType.CRASHED,
             f"it did not start within {pending_seconds} s: {NOT_STARTED[pool_type]}",
         ),
@@ -90,17 +92,13 @@ def rerun(pool_name: str) -> AutomationCore:
 
 
 def _missed(after: set[str], expect: set[str], within: timedelta) -> EventTrigger:
-    """None of ``expect`` followed in time.
-
-    The time begins anew with each event of ``after``: to Prefect that is so where it is one of those expected, too.
-    Otherwise the next start of a run that was put back soon is not looked at.
-    """
+    """None of ``expect`` followed in time. It begins anew with an event that is in both."""
     return EventTrigger(
         posture=Posture.Proactive,
         match={"prefect.resource.id": "prefect.flow-run.*"},
         for_each={"prefect.resource.id"},
         after=after,
-        expect=expect | after,
+        expect=expect,
         threshold=1,
         within=within,
     )
