@@ -1,6 +1,7 @@
 """The typed settings of a flow run: the only reader of the environment."""
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,8 +14,7 @@ from flows.ml.errors import TrainyardError
 
 PREFIX = "TRAINYARD_"
 IN_A_POD = "KUBERNETES_SERVICE_HOST"
-"""What Kubernetes sets in every pod. There the settings are the chart's, which checks their names itself and may be
-newer than this code."""
+"""What Kubernetes sets in every pod. There most settings are the chart's, which may be newer than this code."""
 STORED_THREADS = "OMP_NUM_THREADS"
 """What code stored with a model reads when it is loaded."""
 
@@ -67,11 +67,15 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the settings from the environment.
 
-    Raises ``SettingsError`` with every malformed, missing or, outside of pods, unknown variable, each by its name.
+    Raises ``SettingsError`` with every malformed, missing or unknown variable, each by its name. In a pod an unknown
+    one is a warning.
     """
     known = {str(field.validation_alias or _variable(name)) for name, field in Settings.model_fields.items()}
     unknown = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
-    problems = [] if IN_A_POD in os.environ else [f"{name}: no such setting" for name in unknown]
+    problems = [f"{name}: no such setting" for name in unknown]
+    if problems and IN_A_POD in os.environ:
+        logging.getLogger(__name__).warning("not known to this code and let be: %s", "; ".join(problems))
+        problems = []
     try:
         settings = Settings()
     except ValidationError as error:

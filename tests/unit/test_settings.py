@@ -49,10 +49,13 @@ def test_every_setting_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.mlflow_url, found.scratch, found.git_sha) == ("https://mlflow.example.com", Path("/scratch"), "abc")
 
 
-def test_in_a_pod_what_only_a_newer_chart_knows_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_pod_what_only_a_newer_chart_knows_is_told_and_let_be(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     put(monkeypatch, **GOOD, KUBERNETES_SERVICE_HOST="10.0.0.1", TRAINYARD_OF_TOMORROW="1", TRAINYARD_KEEP_DAYS="90")
 
     assert load().keep_days == 90
+    assert caplog.messages == ["not known to this code and let be: TRAINYARD_OF_TOMORROW: no such setting"]
 
 
 def test_all_problems_are_reported_at_once_by_the_names_of_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
