@@ -57,8 +57,8 @@ class Reconcile:
     failed: bool = False
     prefect_answers: bool = True
     torn: set[str] = field(default_factory=set)
-    """Models whose champion MLflow or the ledger has lost, and their datasets: until a person has put that right,
-    nobody knows what is referred to."""
+    """Models whose champion MLflow has lost or whose ledger is empty, and their datasets: until a person has put that
+    right, nobody knows what is referred to."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def run(self) -> "Reconcile":
@@ -161,7 +161,7 @@ class Reconcile:
         """Why a finding is let be. Prefect is asked anew each time: a run may have begun since the last one, and ended,
         and what was found may be in use by now."""
         if finding.kind in DELETES and finding.owner in self.torn:
-            return "let be: first the champion of the ledger is to be in service again"
+            return "let be: MLflow or the ledger has lost the champion"
         if not self.prefect_answers:
             return "let be: only Prefect knows what is under way" if finding.kind in DELETES else ""
         if finding.owner and finding.owner in self.systems.prefect.busy(self.began):
