@@ -30,7 +30,7 @@ def of_lake(lake: Lake, models: Sequence[ModelFacts], versions: Sequence[Version
     listed = [one for folder in FOLDERS for one in lake.listed(f"{folder}/")]
     manifests = {**{_month(found): found for found in current.values()}, **_manifests(lake, listed)}
     entries = [entry for model in models for entry in model.entries]
-    promoted = [entry for model in models for entry in model.entries[-limits.keep_promotions :]]
+    promoted = [entry for model in models for entry in model.promoted(limits)]
     return LakeFacts(
         listed=listed,
         uploads=lake.uploads(),

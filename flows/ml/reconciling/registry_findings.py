@@ -32,6 +32,10 @@ class ModelFacts:
         """The newest promotion."""
         return self.entries[-1] if self.entries else None
 
+    def promoted(self, limits: Limits) -> Sequence[Entry]:
+        """The last promotions, of which everything stays."""
+        return self.entries[-limits.keep_promotions :]
+
 
 def find(facts: ModelFacts, limits: Limits, now: datetime) -> list[Finding]:
     """Everything but what retention finds, in the order in which it is repaired."""

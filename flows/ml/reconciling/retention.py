@@ -17,7 +17,7 @@ def old_versions(facts: ModelFacts, limits: Limits, now: datetime) -> list[Findi
     """
     if not limits.keep_days or not facts.entries:
         return []
-    promoted = {entry.version for entry in facts.entries[-limits.keep_promotions :]}
+    promoted = {entry.version for entry in facts.promoted(limits)}
     newest = {version.number for version in facts.versions[-limits.keep_versions :]}
     kept = promoted | newest | set(facts.aliases.values())
     begin = (now - timedelta(days=limits.keep_days)).timestamp()
